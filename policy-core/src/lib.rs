@@ -1,0 +1,16 @@
+//! Kubernetes NetworkPolicy compiled into a reachability graph: a pure library.
+//!
+//! ```text
+//! text ─ manifest ─▶ Snapshot ─ lower ─▶ Cluster ─ compile ─▶ Compiled ─▶ query · explain · graph
+//!        (spans)    what was said       what it means     classes + tables
+//!                                          └─▶ spec: the slow, obvious evaluator that the rest must agree with
+//! ```
+//!
+//! No module does IO, reads the environment or a clock, starts a thread or prints.
+#![warn(clippy::disallowed_methods)]
+
+pub mod diagnostic;
+pub mod ids;
+pub mod model;
+pub mod snapshot;
+pub mod source;

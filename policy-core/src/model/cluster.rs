@@ -1,0 +1,256 @@
+//! The cluster that the input describes.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::ids::{IdVec, NamespaceId, NodeId, PodId, PolicyId, WorkloadId};
+use crate::model::{Family, LabelSet, Name, NetworkPolicy, Protocol};
+use crate::snapshot::Effect;
+use crate::source::Span;
+
+/// Everything that an evaluator needs, and the list of what it does not know.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// Namespaces by name.
+    pub namespaces: IdVec<NamespaceId, Namespace>,
+    /// Nodes by name.
+    pub nodes: IdVec<NodeId, Node>,
+    /// Workloads by namespace, name, kind.
+    pub workloads: IdVec<WorkloadId, Workload>,
+    /// Pods by namespace, name.
+    pub pods: IdVec<PodId, Pod>,
+    /// NetworkPolicies by namespace, name.
+    pub policies: IdVec<PolicyId, NetworkPolicy>,
+    /// Objects that could change an answer and are not modelled.
+    pub not_modelled: Vec<NotModelled>,
+    /// Whether part of the input was skipped.
+    pub incomplete: bool,
+}
+
+/// A namespace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Namespace {
+    /// Its name.
+    pub name: Name,
+    /// Its labels, `kubernetes.io/metadata.name` always among them (NP-11a).
+    pub labels: LabelSet,
+    /// Where its object is written; `None` when it was synthesised (NP-34).
+    pub span: Option<Span>,
+}
+
+/// A node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Node {
+    /// Its name.
+    pub name: Name,
+    /// Its labels.
+    pub labels: LabelSet,
+    /// Its addresses; empty when the input does not give them.
+    pub addresses: Vec<NodeAddress>,
+    /// Where its object is written; `None` when only pods name it.
+    pub span: Option<Span>,
+}
+
+impl Node {
+    /// The addresses of one family that other hosts see as source: the internal ones, or all when there is no
+    /// internal one (NP-20, NP-24).
+    #[must_use]
+    pub fn source_addresses(&self, family: Family) -> Vec<IpAddr> {
+        let of_kind = |internal: bool| -> Vec<IpAddr> {
+            let wanted = |address: &&NodeAddress| {
+                Family::of(address.ip) == family && (!internal || address.kind == NodeAddressKind::Internal)
+            };
+            self.addresses.iter().filter(wanted).map(|address| address.ip).collect()
+        };
+        let internal = of_kind(true);
+        if internal.is_empty() { of_kind(false) } else { internal }
+    }
+}
+
+/// One address of a node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeAddress {
+    /// What kind of address.
+    pub kind: NodeAddressKind,
+    /// The address.
+    pub ip: IpAddr,
+}
+
+/// The kinds of node address that are addresses.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NodeAddressKind {
+    /// `InternalIP`, or a pod's `status.hostIP`.
+    Internal,
+    /// `ExternalIP`.
+    External,
+}
+
+/// The pods of one owner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Workload {
+    /// Its namespace.
+    pub namespace: NamespaceId,
+    /// The owner's kind; `Pod` for a pod without owner.
+    pub kind: WorkloadKind,
+    /// The owner's name.
+    pub name: Name,
+    /// Its pods: those of the input, or one template that stands for them.
+    pub pods: Vec<PodId>,
+    /// Where the owner is written, or the pod when the owner is not in the input.
+    pub span: Option<Span>,
+}
+
+/// What kind of object owns pods.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum WorkloadKind {
+    /// A bare pod.
+    Pod,
+    /// apps Deployment.
+    Deployment,
+    /// apps ReplicaSet.
+    ReplicaSet,
+    /// v1 ReplicationController.
+    ReplicationController,
+    /// apps StatefulSet.
+    StatefulSet,
+    /// apps DaemonSet.
+    DaemonSet,
+    /// batch Job.
+    Job,
+    /// batch CronJob.
+    CronJob,
+    /// An owner of another kind.
+    Other(Name),
+}
+
+impl WorkloadKind {
+    /// The kind as Kubernetes writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Pod => "Pod",
+            Self::Deployment => "Deployment",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::ReplicationController => "ReplicationController",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::Job => "Job",
+            Self::CronJob => "CronJob",
+            Self::Other(kind) => kind,
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn parse(kind: &str) -> Self {
+        match kind {
+            "Pod" => Self::Pod,
+            "Deployment" => Self::Deployment,
+            "ReplicaSet" => Self::ReplicaSet,
+            "ReplicationController" => Self::ReplicationController,
+            "StatefulSet" => Self::StatefulSet,
+            "DaemonSet" => Self::DaemonSet,
+            "Job" => Self::Job,
+            "CronJob" => Self::CronJob,
+            other => Self::Other(Name::from(other)),
+        }
+    }
+}
+
+impl fmt::Display for WorkloadKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A pod, or a template that stands for all pods of its workload.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: NamespaceId,
+    /// Its workload.
+    pub workload: WorkloadId,
+    /// Its name; the workload's name for a template.
+    pub name: Name,
+    /// Its labels.
+    pub labels: LabelSet,
+    /// The node on which it runs, when known.
+    pub node: Option<NodeId>,
+    /// Its IPv4 address, when known.
+    pub v4: Option<Ipv4Addr>,
+    /// Its IPv6 address, when known.
+    pub v6: Option<Ipv6Addr>,
+    /// `hostNetwork: true` (NP-22).
+    pub host_network: bool,
+    /// Declared ports: containers first, then native sidecars (NP-16).
+    pub ports: Arc<[ContainerPort]>,
+    /// How real it is.
+    pub state: PodState,
+    /// Where it is written.
+    pub span: Option<Span>,
+}
+
+impl Pod {
+    /// Its address of one family, when known.
+    #[must_use]
+    pub fn address(&self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::V4 => self.v4.map(IpAddr::V4),
+            Family::V6 => self.v6.map(IpAddr::V6),
+        }
+    }
+
+    /// Whether no address is known: a template, or a pod that waits for one.
+    #[must_use]
+    pub fn is_unaddressed(&self) -> bool {
+        self.v4.is_none() && self.v6.is_none()
+    }
+
+    /// Whether it declares this port (M-5).
+    #[must_use]
+    pub fn declares(&self, protocol: Protocol, port: u16) -> bool {
+        self.ports.iter().any(|declared| declared.protocol == protocol && declared.port == port)
+    }
+}
+
+/// How real a pod is (NP-27).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum PodState {
+    /// A pod of the input that has, or may have, a network: running, terminating, or of unknown phase.
+    Live,
+    /// A pod of the input without an address yet.
+    Pending,
+    /// Succeeded or Failed: it has no network.
+    Finished,
+    /// No pod: the template that stands for the pods of its workload (NP-11b).
+    Template,
+}
+
+/// One declared port of a container.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ContainerPort {
+    /// Its name, if it has one.
+    pub name: Option<Name>,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its number.
+    pub port: u16,
+}
+
+/// An object that is not modelled and could change an answer.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct NotModelled {
+    /// `apiVersion`.
+    pub api_version: Name,
+    /// `kind`.
+    pub kind: Name,
+    /// Its namespace; `None` for a cluster-scoped object.
+    pub namespace: Option<Name>,
+    /// Its name.
+    pub name: Name,
+    /// What ignoring it means.
+    pub effect: Effect,
+    /// Where it is written.
+    pub span: Option<Span>,
+}

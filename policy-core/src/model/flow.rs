@@ -1,0 +1,44 @@
+//! One connection: the question that an evaluator answers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::ids::{NodeId, PodId};
+use crate::model::{Family, Protocol};
+
+/// An end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Party {
+    /// A pod. One with `hostNetwork` is treated as the profile says (NP-22).
+    Pod(PodId),
+    /// A process on a node; it uses the node's addresses.
+    Node(NodeId),
+    /// An address that is neither a pod's nor a node's.
+    Address(IpAddr),
+}
+
+/// One new connection at layer 4, after all address translation: a *leg* (M-6, NP-29).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Flow {
+    /// Who opens it: the real client, before any source translation.
+    pub source: Party,
+    /// Who gets it: the real endpoint, after destination translation.
+    pub destination: Party,
+    /// The family of both addresses (NP-30).
+    pub family: Family,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The destination's own port (NP-16b), 1..=65535.
+    pub port: u16,
+    /// The address that the client dialled, when a Service stood in between (NP-23).
+    pub dialled: Option<SocketAddr>,
+    /// The node that replaced the source by its own address, if one did (NP-24).
+    pub masqueraded_by: Option<NodeId>,
+}
+
+impl Flow {
+    /// A connection without any translation on its way (W-POD).
+    #[must_use]
+    pub fn direct(source: Party, destination: Party, family: Family, protocol: Protocol, port: u16) -> Self {
+        Self { source, destination, family, protocol, port, dialled: None, masqueraded_by: None }
+    }
+}

@@ -1,0 +1,27 @@
+//! What the input means: namespaces, nodes, pods, policies; labels, ports, addresses; flows and verdicts.
+//!
+//! These types say the domain and nothing else: no Kubernetes API shape, no index of the compiler. The two
+//! evaluators ([`spec`](crate::spec) and [`compile`](mod@crate::compile)) share this module and nothing more.
+
+pub mod address;
+pub mod cluster;
+pub mod flow;
+pub mod interval;
+pub mod labels;
+pub mod policy;
+pub mod ports;
+pub mod profile;
+pub mod verdict;
+
+pub use address::{AddressSet, Family};
+pub use cluster::{
+    Cluster, ContainerPort, Namespace, Node, NodeAddress, NodeAddressKind, NotModelled, Pod, PodState, Workload,
+    WorkloadKind,
+};
+pub use flow::{Flow, Party};
+pub use interval::IntervalSet;
+pub use labels::{LabelSet, Name, Operator, Requirement, Selector};
+pub use policy::{Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, Peers, PortMatch, PortRule, Ports, Rule};
+pub use ports::{PortSet, Protocol};
+pub use profile::{Knob, Profile, ProfileError};
+pub use verdict::{Condition, End, Flag, Judge, Judgement, KnobSet, Outcome, RuleRef, Verdict};

@@ -1,0 +1,338 @@
+//! The knobs: everything that Kubernetes leaves undefined, named (semantics of each in `docs/SPEC.md`).
+
+use std::fmt;
+
+use ipnet::IpNet;
+
+use crate::model::{AddressSet, Family};
+
+macro_rules! knobs {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal [$values:literal],)*) => {
+        /// A behaviour that is not defined upstream, or a fact that manifests do not hold.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Knob { $($(#[$doc])* $variant,)* }
+
+        impl Knob {
+            /// All knobs, in order.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// The name by which a profile sets it.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The values that it takes, default first, for people.
+            #[must_use]
+            pub fn values(self) -> &'static str {
+                match self { $(Self::$variant => $values,)* }
+            }
+        }
+    };
+}
+
+knobs! {
+    /// Whether the CNI enforces policies at all (NP-32).
+    Enforcement = "enforcement" ["on|off"],
+    /// How policies see pods on the host's network (NP-22).
+    HostNetworkPods = "hostnetwork_pods" ["as_node|as_pod"],
+    /// Whether an ipBlock matches pods by their address (NP-13).
+    IpBlockMatchesPods = "ipblock_matches_pods" ["true|false"],
+    /// Whether an ipBlock matches nodes by their address (NP-13).
+    IpBlockMatchesNodes = "ipblock_matches_nodes" ["true|false"],
+    /// Which destination egress policies see behind a Service (NP-23).
+    EgressServiceView = "egress_service_view" ["post_dnat|pre_dnat|both"],
+    /// Which source ingress policies see when the pod's own node masquerades (NP-24).
+    LocalSnatView = "local_snat_view" ["both|client|node"],
+    /// Egress to the pod's own node (NP-19).
+    EgressToOwnNode = "egress_to_own_node" ["allow|policy"],
+    /// A pod that reaches itself through a Service (NP-18).
+    SelfViaService = "self_via_service" ["allow|policy"],
+    /// Whether policies handle SCTP (NP-17).
+    SctpPolicy = "sctp_policy" ["true|false"],
+    /// Whether `endPort` is honoured (NP-15).
+    EndPortSupport = "endport_support" ["true|false"],
+    /// One port name declared twice with different numbers (NP-16).
+    DuplicatePortNames = "duplicate_port_names" ["both|first|all"],
+    /// Whether names need a usable DNS leg (DNS-7).
+    DnsRequired = "dns_required" ["false|true"],
+    /// The families of pods without a known address (NP-30).
+    PodFamilies = "pod_families" ["ipv4|ipv6|dual"],
+    /// The ranges out of which pods without a known address get one (NP-13).
+    PodCidrs = "pod_cidrs" ["any|CIDR,CIDR…"],
+    /// The ranges in which nodes without a known address lie (NP-13).
+    NodeCidrs = "node_cidrs" ["any|CIDR,CIDR…"],
+}
+
+impl fmt::Display for Knob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How policies see hostNetwork pods (NP-22).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum HostNetworkPods {
+    /// As processes of their node: never isolated, never matched by pod selectors.
+    AsNode,
+    /// As any other pod.
+    AsPod,
+}
+
+/// Which destination egress policies see behind a Service (NP-23).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum EgressServiceView {
+    /// The chosen endpoint.
+    PostDnat,
+    /// The Service's address.
+    PreDnat,
+    /// Either: undefined where the two differ.
+    Both,
+}
+
+/// Which source ingress policies see when the pod's own node masquerades (NP-24).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum LocalSnatView {
+    /// Either: undefined where the two differ.
+    Both,
+    /// The client.
+    Client,
+    /// The node.
+    Node,
+}
+
+/// Whether traffic is let through without asking policies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Exemption {
+    /// It passes.
+    Allow,
+    /// Policies decide.
+    Policy,
+}
+
+/// Which number a port name means that is declared twice (NP-16).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum DuplicatePortNames {
+    /// Either: undefined for the later numbers.
+    Both,
+    /// The first.
+    First,
+    /// All of them.
+    All,
+}
+
+/// A complete setting of all knobs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Profile {
+    /// The preset it began as.
+    pub preset: &'static str,
+    /// [`Knob::Enforcement`].
+    pub enforcement: bool,
+    /// [`Knob::HostNetworkPods`].
+    pub hostnetwork_pods: HostNetworkPods,
+    /// [`Knob::IpBlockMatchesPods`].
+    pub ipblock_matches_pods: bool,
+    /// [`Knob::IpBlockMatchesNodes`].
+    pub ipblock_matches_nodes: bool,
+    /// [`Knob::EgressServiceView`]; `None` is the default, which leaves external endpoints undefined (NP-23).
+    pub egress_service_view: Option<EgressServiceView>,
+    /// [`Knob::LocalSnatView`].
+    pub local_snat_view: LocalSnatView,
+    /// [`Knob::EgressToOwnNode`].
+    pub egress_to_own_node: Exemption,
+    /// [`Knob::SelfViaService`].
+    pub self_via_service: Exemption,
+    /// [`Knob::SctpPolicy`].
+    pub sctp_policy: bool,
+    /// [`Knob::EndPortSupport`].
+    pub endport_support: bool,
+    /// [`Knob::DuplicatePortNames`].
+    pub duplicate_port_names: DuplicatePortNames,
+    /// [`Knob::DnsRequired`].
+    pub dns_required: bool,
+    /// [`Knob::PodFamilies`]: the families of pods without a known address. Never empty.
+    pub pod_families: Vec<Family>,
+    /// [`Knob::PodCidrs`]: where unknown pod addresses may lie.
+    pub pod_cidrs: AddressSet,
+    /// [`Knob::NodeCidrs`]: where unknown node addresses may lie.
+    pub node_cidrs: AddressSet,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            preset: "default",
+            enforcement: true,
+            hostnetwork_pods: HostNetworkPods::AsNode,
+            ipblock_matches_pods: true,
+            ipblock_matches_nodes: true,
+            egress_service_view: None,
+            local_snat_view: LocalSnatView::Both,
+            egress_to_own_node: Exemption::Allow,
+            self_via_service: Exemption::Allow,
+            sctp_policy: true,
+            endport_support: true,
+            duplicate_port_names: DuplicatePortNames::Both,
+            dns_required: false,
+            pod_families: vec![Family::V4],
+            pod_cidrs: AddressSet::all(),
+            node_cidrs: AddressSet::all(),
+        }
+    }
+}
+
+/// Why a profile could not be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProfileError {
+    /// No preset of this name.
+    UnknownPreset {
+        /// The name.
+        name: String,
+    },
+    /// No knob of this name.
+    UnknownKnob {
+        /// The name.
+        name: String,
+    },
+    /// A value that the knob does not take.
+    BadValue {
+        /// The knob.
+        knob: Knob,
+        /// The value.
+        value: String,
+    },
+}
+
+impl fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPreset { name } => {
+                write!(f, "no preset is called `{name}`; presets are {}", Profile::PRESETS.join(", "))
+            }
+            Self::UnknownKnob { name } => {
+                let names: Vec<_> = Knob::ALL.into_iter().map(Knob::name).collect();
+                write!(f, "no knob is called `{name}`; knobs are {}", names.join(", "))
+            }
+            Self::BadValue { knob, value } => write!(f, "`{knob}` does not take `{value}`; it takes {}", knob.values()),
+        }
+    }
+}
+
+impl std::error::Error for ProfileError {}
+
+impl Profile {
+    /// The names that [`Profile::preset`] knows.
+    pub const PRESETS: [&'static str; 6] = ["default", "portolan", "cilium", "calico", "kindnet", "flannel"];
+
+    /// A named preset. Only what `docs/SPEC.md` says of an implementation is set; the rest keeps its default.
+    ///
+    /// # Errors
+    /// [`ProfileError::UnknownPreset`].
+    pub fn preset(name: &str) -> Result<Self, ProfileError> {
+        let mut profile = Self::default();
+        let Some(preset) = Self::PRESETS.into_iter().find(|preset| *preset == name) else {
+            return Err(ProfileError::UnknownPreset { name: name.to_owned() });
+        };
+        profile.preset = preset;
+        match preset {
+            // Its hook sits after destination NAT and before source NAT.
+            "portolan" => {
+                profile.egress_service_view = Some(EgressServiceView::PostDnat);
+                profile.local_snat_view = LocalSnatView::Client;
+                profile.duplicate_port_names = DuplicatePortNames::All;
+            }
+            // CIL-2: CIDR rules match neither pods nor nodes by default.
+            "cilium" => {
+                profile.ipblock_matches_pods = false;
+                profile.ipblock_matches_nodes = false;
+            }
+            // NP-16: Calico resolves a name to every number declared under it.
+            "calico" => profile.duplicate_port_names = DuplicatePortNames::All,
+            // A38: Flannel alone enforces nothing.
+            "flannel" => profile.enforcement = false,
+            _ => {}
+        }
+        Ok(profile)
+    }
+
+    /// Sets one knob by its name.
+    ///
+    /// # Errors
+    /// [`ProfileError::UnknownKnob`] and [`ProfileError::BadValue`].
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), ProfileError> {
+        let Some(knob) = Knob::ALL.into_iter().find(|knob| knob.name() == name) else {
+            return Err(ProfileError::UnknownKnob { name: name.to_owned() });
+        };
+        let bad = || ProfileError::BadValue { knob, value: value.to_owned() };
+        let flag = |yes: &str, no: &str| match value {
+            _ if value == yes => Ok(true),
+            _ if value == no => Ok(false),
+            _ => Err(bad()),
+        };
+        let exemption = || Ok(if flag("allow", "policy")? { Exemption::Allow } else { Exemption::Policy });
+        match knob {
+            Knob::Enforcement => self.enforcement = flag("on", "off")?,
+            Knob::HostNetworkPods => {
+                let as_node = flag("as_node", "as_pod")?;
+                self.hostnetwork_pods = if as_node { HostNetworkPods::AsNode } else { HostNetworkPods::AsPod };
+            }
+            Knob::IpBlockMatchesPods => self.ipblock_matches_pods = flag("true", "false")?,
+            Knob::IpBlockMatchesNodes => self.ipblock_matches_nodes = flag("true", "false")?,
+            Knob::EgressServiceView => {
+                self.egress_service_view = Some(match value {
+                    "post_dnat" => EgressServiceView::PostDnat,
+                    "pre_dnat" => EgressServiceView::PreDnat,
+                    "both" => EgressServiceView::Both,
+                    _ => return Err(bad()),
+                });
+            }
+            Knob::LocalSnatView => {
+                self.local_snat_view = match value {
+                    "both" => LocalSnatView::Both,
+                    "client" => LocalSnatView::Client,
+                    "node" => LocalSnatView::Node,
+                    _ => return Err(bad()),
+                };
+            }
+            Knob::EgressToOwnNode => self.egress_to_own_node = exemption()?,
+            Knob::SelfViaService => self.self_via_service = exemption()?,
+            Knob::SctpPolicy => self.sctp_policy = flag("true", "false")?,
+            Knob::EndPortSupport => self.endport_support = flag("true", "false")?,
+            Knob::DuplicatePortNames => {
+                self.duplicate_port_names = match value {
+                    "both" => DuplicatePortNames::Both,
+                    "first" => DuplicatePortNames::First,
+                    "all" => DuplicatePortNames::All,
+                    _ => return Err(bad()),
+                };
+            }
+            Knob::DnsRequired => self.dns_required = flag("true", "false")?,
+            Knob::PodFamilies => {
+                self.pod_families = match value {
+                    "ipv4" => vec![Family::V4],
+                    "ipv6" => vec![Family::V6],
+                    "dual" => Family::ALL.to_vec(),
+                    _ => return Err(bad()),
+                };
+            }
+            Knob::PodCidrs => self.pod_cidrs = cidrs(value).ok_or_else(bad)?,
+            Knob::NodeCidrs => self.node_cidrs = cidrs(value).ok_or_else(bad)?,
+        }
+        Ok(())
+    }
+}
+
+/// `any`, or CIDRs joined with commas. A family that no CIDR names stays unrestricted.
+fn cidrs(value: &str) -> Option<AddressSet> {
+    if value == "any" {
+        return Some(AddressSet::all());
+    }
+    let nets: AddressSet = value
+        .split(',')
+        .map(|part| part.trim().parse::<IpNet>().ok().map(AddressSet::net))
+        .collect::<Option<Vec<_>>>()?
+        .into_iter()
+        .collect();
+    let restrict = |family| if nets.of(family).is_empty() { AddressSet::all_of(family) } else { nets.of(family) };
+    Some(restrict(Family::V4).union(&restrict(Family::V6)))
+}
