@@ -11,6 +11,7 @@
 
 pub mod diagnostic;
 pub mod ids;
+pub mod manifest;
 pub mod model;
 pub mod snapshot;
 pub mod source;
