@@ -9,6 +9,7 @@
 //! No module does IO, reads the environment or a clock, starts a thread or prints.
 #![warn(clippy::disallowed_methods)]
 
+pub mod coverage;
 pub mod diagnostic;
 pub mod ids;
 pub mod manifest;
