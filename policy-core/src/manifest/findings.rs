@@ -7,6 +7,9 @@ use crate::source::{SourceId, Span};
 
 use super::tree::{Key, Node};
 
+/// Why a document was given up.
+pub(crate) type Stop = Box<Diagnostic>;
+
 /// A source whose parts are being read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {

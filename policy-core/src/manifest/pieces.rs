@@ -100,7 +100,7 @@ fn value(reader: &mut Reader<'_>, list: Option<&ListHead>, range: Range<usize>, 
     }
     match json::parse(text, range.clone()) {
         Ok((node, problems)) => reader.tree(&node, list, problems),
-        Err(problem) => reader.broken(vec![problem], range),
+        Err(problem) => reader.broken(vec![*problem], range),
     }
 }
 

@@ -23,6 +23,12 @@ fn reading_with(texts: &[(&str, &str)], options: &ReadOptions) -> (Snapshot, Vec
     (snapshot, diagnostics.iter().map(|diagnostic| show(&sources, diagnostic)).collect())
 }
 
+/// What is written at a place.
+fn written(text: &str, span: Option<crate::source::Span>) -> &str {
+    let span = span.unwrap();
+    text.get(span.start as usize..span.end as usize).unwrap()
+}
+
 fn show(sources: &SourceMap, diagnostic: &Diagnostic) -> String {
     let severity = match diagnostic.severity {
         Severity::Error => "error",
