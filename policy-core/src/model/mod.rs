@@ -10,6 +10,7 @@ pub mod interval;
 pub mod labels;
 pub mod policy;
 pub mod ports;
+pub mod premise;
 pub mod profile;
 pub mod verdict;
 
