@@ -4,11 +4,12 @@
 //! compiled tables and everything built on them must agree with it on every flow. It shares only
 //! [`model`](crate::model) with them.
 
-use crate::ids::{NodeId, PodId, PolicyId};
+use crate::ids::{PodId, PolicyId};
+use crate::model::leg::{self, Policies, Question};
 use crate::model::premise::{self, Seen, Whereabouts};
-use crate::model::profile::{DuplicatePortNames, EgressServiceView, Exemption, LocalSnatView};
+use crate::model::profile::DuplicatePortNames;
 use crate::model::{
-    AddressSet, Cluster, Condition, Direction, End, Flag, Flow, IpBlock, Judge, Judgement, Knob, KnobSet, Name,
+    AddressSet, Cluster, Direction, End, Family, Flow, Hit, IpBlock, Judge, Judgement, Knob, KnobSet, Name,
     NamespaceScope, NetworkPolicy, Outcome, Peer, Peers, PortMatch, PortRule, Ports, Profile, Protocol, Rule, RuleRef,
 };
 
@@ -19,172 +20,16 @@ pub struct Spec<'a> {
     profile: &'a Profile,
 }
 
-/// Whether something matches, when part of the facts may be unknown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Hit {
-    No,
-    Maybe(KnobSet),
-    Yes,
-}
-
-impl Hit {
-    fn sure(holds: bool) -> Self {
-        if holds { Self::Yes } else { Self::No }
-    }
-
-    fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
-            (Self::Maybe(a), Self::Maybe(b)) => Self::Maybe(a.union(b)),
-            (Self::Maybe(knobs), Self::No) | (Self::No, Self::Maybe(knobs)) => Self::Maybe(knobs),
-            (Self::No, Self::No) => Self::No,
-        }
-    }
-
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::No, _) | (_, Self::No) => Self::No,
-            (Self::Maybe(a), Self::Maybe(b)) => Self::Maybe(a.union(b)),
-            (Self::Maybe(knobs), Self::Yes) | (Self::Yes, Self::Maybe(knobs)) => Self::Maybe(knobs),
-            (Self::Yes, Self::Yes) => Self::Yes,
-        }
-    }
-}
-
-/// Whether a host is the node of a pod (NP-19).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum OwnNode {
-    Yes,
-    No,
-    Unknown,
-}
-
-/// One end's question to its policies.
-#[derive(Clone, Copy, Debug)]
-struct Question {
-    direction: Direction,
-    other: Seen,
-    /// The pod on which port names are looked up: the destination, if it is one (NP-16, NP-16a).
-    names_of: Option<PodId>,
-    protocol: Protocol,
-    port: u16,
-}
-
 impl<'a> Spec<'a> {
     /// An evaluator of this cluster.
     #[must_use]
     pub fn new(cluster: &'a Cluster, profile: &'a Profile) -> Self {
         Self { cluster, profile }
     }
+}
 
-    /// The source's end.
-    fn egress(&self, flow: &Flow) -> End {
-        let Seen::Pod(pod) = self.seen(flow.source) else { return End::open(open_rule(self.seen(flow.source))) };
-        let destination = self.seen(flow.destination);
-        let isolating = self.isolating(pod, Direction::Egress);
-        if isolating.is_empty() {
-            return End::open("NP-4");
-        }
-        // NP-19: egress to the own node.
-        let own_node = match (self.profile.egress_to_own_node, destination) {
-            (Exemption::Allow, Seen::Host { node, .. }) => self.own_node(pod, node),
-            _ => OwnNode::No,
-        };
-        if own_node == OwnNode::Yes {
-            return End { outcome: Outcome::Allowed, rule: "NP-19", isolating, admitting: Vec::new() };
-        }
-        let names_of = |seen| match seen {
-            Seen::Pod(pod) => Some(pod),
-            _ => None,
-        };
-        let ask = |other: Seen, port: u16| {
-            let question = Question {
-                direction: Direction::Egress,
-                other,
-                names_of: names_of(other),
-                protocol: flow.protocol,
-                port,
-            };
-            self.ask(&question, &isolating)
-        };
-        // NP-23: before or after destination translation.
-        let end = match flow.dialled {
-            None => ask(destination, flow.port),
-            Some(dialled) => {
-                let before = || ask(Seen::Address(dialled.ip()), dialled.port());
-                let after = || ask(destination, flow.port);
-                let external = matches!(destination, Seen::Address(_));
-                match self.profile.egress_service_view {
-                    Some(EgressServiceView::PreDnat) => before(),
-                    Some(EgressServiceView::PostDnat) => after(),
-                    None if !external => after(),
-                    Some(EgressServiceView::Both) => either(before(), after(), Knob::EgressServiceView, "NP-23"),
-                    // Endpoints outside the cluster may or may not be subject to ipBlocks at all.
-                    None => match either(before(), after(), Knob::EgressServiceView, "NP-23") {
-                        end if end.outcome == Outcome::Allowed => end,
-                        end => undefined(end, Knob::EgressServiceView, "NP-23"),
-                    },
-                }
-            }
-        };
-        if_placed(end, own_node)
-    }
-
-    /// The destination's end.
-    fn ingress(&self, flow: &Flow) -> End {
-        let Seen::Pod(pod) = self.seen(flow.destination) else {
-            return End::open(open_rule(self.seen(flow.destination)));
-        };
-        let isolating = self.isolating(pod, Direction::Ingress);
-        if isolating.is_empty() {
-            return End::open("NP-4");
-        }
-        let own =
-            || End { outcome: Outcome::Allowed, rule: "NP-19", isolating: isolating.clone(), admitting: Vec::new() };
-        let ask = |other: Seen| {
-            let question = Question {
-                direction: Direction::Ingress,
-                other,
-                names_of: Some(pod),
-                protocol: flow.protocol,
-                port: flow.port,
-            };
-            self.ask(&question, &isolating)
-        };
-        let from = |source: Seen| {
-            let own_node = match source {
-                Seen::Host { node, .. } => self.own_node(pod, node),
-                _ => OwnNode::No,
-            };
-            match own_node {
-                OwnNode::Yes => own(),
-                other => if_placed(ask(source), other),
-            }
-        };
-        let client = self.seen(flow.source);
-        let Some(masquerader) = flow.masqueraded_by else { return from(client) };
-        // NP-24: a node put its own address in the client's place.
-        let node_view = Seen::Host { node: Some(masquerader), pod: None };
-        let local = || match self.profile.local_snat_view {
-            LocalSnatView::Client => from(client),
-            LocalSnatView::Node => own(),
-            LocalSnatView::Both => either(from(client), own(), Knob::LocalSnatView, "NP-24"),
-        };
-        match self.own_node(pod, Some(masquerader)) {
-            OwnNode::Yes => local(),
-            OwnNode::No => from(node_view),
-            OwnNode::Unknown => match (local(), ask(node_view)) {
-                (here, there) if here.outcome == there.outcome => there,
-                (_, there) => End { outcome: Outcome::Conditional(Condition::Placement), rule: "NP-24", ..there },
-            },
-        }
-    }
-
-    fn seen(&self, party: crate::model::Party) -> Seen {
-        premise::seen(self.cluster, self.profile, party)
-    }
-
-    /// NP-1, NP-3, NP-4: the policies that isolate a pod in a direction.
+impl Policies for Spec<'_> {
+    /// NP-1, NP-3, NP-4: asked of every policy.
     fn isolating(&self, pod: PodId, direction: Direction) -> Vec<PolicyId> {
         let pod = self.cluster.pods.at(pod);
         let isolates = |policy: &NetworkPolicy| {
@@ -196,8 +41,7 @@ impl<'a> Spec<'a> {
     }
 
     /// NP-5, NP-7, NP-8: the union of the rules of all isolating policies.
-    fn ask(&self, question: &Question, isolating: &[PolicyId]) -> End {
-        let isolating = isolating.to_vec();
+    fn ask(&self, _: PodId, question: &Question, isolating: Vec<PolicyId>) -> End {
         // NP-17: without SCTP support nobody says what an isolated pod does with it.
         if question.protocol == Protocol::Sctp && !self.profile.sctp_policy {
             let outcome = Outcome::Undefined(KnobSet::one(Knob::SctpPolicy));
@@ -207,7 +51,7 @@ impl<'a> Spec<'a> {
         for policy in &isolating {
             let object = self.cluster.policies.at(*policy);
             for (index, rule) in (0_u32..).zip(object.rules(question.direction).unwrap_or_default()) {
-                let hit = self.peers(&rule.peers, object, question.other).and(self.ports(rule, question));
+                let hit = self.peers(&rule.peers, object, question).and(self.ports(rule, question));
                 if hit == Hit::Yes {
                     admitting.push(RuleRef { policy: *policy, direction: question.direction, index });
                 }
@@ -223,17 +67,19 @@ impl<'a> Spec<'a> {
         };
         End { outcome, rule, isolating, admitting }
     }
+}
 
+impl Spec<'_> {
     /// NP-9, NP-10: whether a peer list matches.
-    fn peers(&self, peers: &Peers, policy: &NetworkPolicy, other: Seen) -> Hit {
+    fn peers(&self, peers: &Peers, policy: &NetworkPolicy, question: &Question) -> Hit {
         match peers {
             Peers::Any => Hit::Yes,
-            Peers::OneOf(list) => list.iter().fold(Hit::No, |hit, peer| hit.or(self.peer(peer, policy, other))),
+            Peers::OneOf(list) => list.iter().fold(Hit::No, |hit, peer| hit.or(self.peer(peer, policy, question))),
         }
     }
 
-    fn peer(&self, peer: &Peer, policy: &NetworkPolicy, other: Seen) -> Hit {
-        match (peer, other) {
+    fn peer(&self, peer: &Peer, policy: &NetworkPolicy, question: &Question) -> Hit {
+        match (peer, question.other) {
             (Peer::Pods { namespaces, pods, .. }, Seen::Pod(id)) => {
                 let pod = self.cluster.pods.at(id);
                 let there = match namespaces {
@@ -246,14 +92,16 @@ impl<'a> Spec<'a> {
             }
             // NP-9, NP-20, NP-22: selectors match pods only.
             (Peer::Pods { .. }, Seen::Host { .. } | Seen::Address(_)) => Hit::No,
-            (Peer::Block(block), other) => self.block(block, other),
+            (Peer::Block(block), other) => self.block(block, other, question.family),
         }
     }
 
     /// NP-12, NP-13: whether an ipBlock holds the other end.
-    fn block(&self, block: &IpBlock, other: Seen) -> Hit {
+    fn block(&self, block: &IpBlock, other: Seen, family: Family) -> Hit {
+        if Family::of(block.cidr.network()) != family {
+            return Hit::No; // NP-12, NP-30: families never mix
+        }
         let addresses = block.addresses();
-        let family = if block.cidr.network().is_ipv4() { crate::model::Family::V4 } else { crate::model::Family::V6 };
         let (counts, whereabouts) = match other {
             Seen::Address(address) => return Hit::sure(addresses.contains(address)),
             Seen::Pod(id) => (
@@ -314,36 +162,11 @@ impl<'a> Spec<'a> {
             (true, DuplicatePortNames::Both) => Hit::Maybe(KnobSet::one(Knob::DuplicatePortNames)),
         }
     }
-
-    fn own_node(&self, pod: PodId, host: Option<NodeId>) -> OwnNode {
-        match (self.cluster.pods.at(pod).node, host) {
-            (Some(own), Some(host)) if own == host => OwnNode::Yes,
-            (Some(_), Some(_)) => OwnNode::No,
-            _ => OwnNode::Unknown,
-        }
-    }
 }
 
 impl Judge for Spec<'_> {
     fn judge(&self, flow: &Flow) -> Judgement {
-        let mut flags = match premise::premise(self.cluster, self.profile, flow) {
-            Ok(flags) => flags,
-            Err(judgement) => return *judgement,
-        };
-        let (egress, ingress) = (self.egress(flow), self.ingress(flow));
-        if egress.rule == "NP-19" || ingress.rule == "NP-19" {
-            flags.push(Flag::OwnNode);
-            flags.sort_unstable();
-        }
-        Judgement::of_ends(egress, ingress, flags) // NP-6
-    }
-}
-
-/// Why an end that is no selectable pod is open: NP-22 for pods on the host's network, NP-1 for the rest.
-fn open_rule(seen: Seen) -> &'static str {
-    match seen {
-        Seen::Host { pod: Some(_), .. } => "NP-22",
-        _ => "NP-1",
+        leg::judge(self, self.cluster, self.profile, flow)
     }
 }
 
@@ -370,34 +193,4 @@ fn holds(addresses: &AddressSet, whereabouts: &Whereabouts) -> Hit {
             }
         }
     }
-}
-
-/// Two views of one end: what they agree on, or undefined by `knob`.
-fn either(one: End, other: End, knob: Knob, rule: &'static str) -> End {
-    if one.outcome == other.outcome { other } else { undefined(merge(one, other), knob, rule) }
-}
-
-fn merge(one: End, other: End) -> End {
-    let knobs = |outcome| match outcome {
-        Outcome::Undefined(knobs) => knobs,
-        _ => KnobSet::EMPTY,
-    };
-    let outcome = Outcome::Undefined(knobs(one.outcome).union(knobs(other.outcome)));
-    End { outcome, admitting: Vec::new(), ..other }
-}
-
-fn undefined(end: End, knob: Knob, rule: &'static str) -> End {
-    let knobs = match end.outcome {
-        Outcome::Undefined(knobs) => knobs,
-        _ => KnobSet::EMPTY,
-    };
-    End { outcome: Outcome::Undefined(knobs.union(KnobSet::one(knob))), rule, ..end }
-}
-
-/// NP-19: what is not admitted may still be, if the pod runs on that node.
-fn if_placed(end: End, own_node: OwnNode) -> End {
-    if own_node == OwnNode::Unknown && end.outcome != Outcome::Allowed {
-        return End { outcome: Outcome::Conditional(Condition::Placement), rule: "NP-19", ..end };
-    }
-    end
 }
