@@ -14,6 +14,8 @@ pub mod compile;
 pub mod diagnostic;
 pub mod ids;
 pub mod model;
+pub mod near;
+pub mod query;
 pub mod snapshot;
 pub mod source;
 pub mod spec;
