@@ -11,6 +11,7 @@
 
 pub mod diagnostic;
 pub mod ids;
+pub mod lower;
 pub mod model;
 pub mod snapshot;
 pub mod source;
