@@ -15,3 +15,4 @@ pub mod lower;
 pub mod model;
 pub mod snapshot;
 pub mod source;
+pub mod spec;
