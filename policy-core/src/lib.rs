@@ -9,10 +9,14 @@
 //! No module does IO, reads the environment or a clock, starts a thread or prints.
 #![warn(clippy::disallowed_methods)]
 
+pub mod analysis;
+pub mod compile;
 pub mod diagnostic;
 pub mod ids;
 pub mod lower;
 pub mod model;
+pub mod near;
+pub mod query;
 pub mod snapshot;
 pub mod source;
 pub mod spec;
