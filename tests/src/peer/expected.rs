@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use policy_core::model::{IntervalSet, PortSet, Protocol};
+use policy_core::model::{PortSet, Protocol};
 use serde::Deserialize;
 
 /// How a list is written.
@@ -164,12 +164,6 @@ fn connections(text: &str) -> Result<PortSet, String> {
 /// The IPv4 addresses at which ranges begin, for cutting.
 pub(super) fn cuts(range: (u32, u32)) -> impl Iterator<Item = u32> {
     [Some(range.0), range.1.checked_add(1)].into_iter().flatten()
-}
-
-/// A range as a set.
-#[must_use]
-pub fn range_set(first: u32, last: u32) -> IntervalSet<u32> {
-    IntervalSet::range(first, last)
 }
 
 #[cfg(test)]
