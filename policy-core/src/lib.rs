@@ -14,3 +14,4 @@ pub mod ids;
 pub mod model;
 pub mod snapshot;
 pub mod source;
+pub mod spec;
