@@ -13,6 +13,7 @@ pub mod analysis;
 pub mod compile;
 pub mod diagnostic;
 pub mod ids;
+pub mod lower;
 pub mod model;
 pub mod snapshot;
 pub mod source;
