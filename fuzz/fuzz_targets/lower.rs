@@ -13,7 +13,9 @@ fuzz_target!(|data: &[u8]| {
     let mut bytes = Bytes::new(data);
     let mut sources = SourceMap::default();
     sources.add("fuzz.yaml", manifests(&mut bytes));
-    let (snapshot, _) = manifest::read(&sources, &ReadOptions::default());
+    // A budget that a small input can reach.
+    let options = ReadOptions { max_nodes: 20_000, ..ReadOptions::default() };
+    let (snapshot, _) = manifest::read(&sources, &options);
     let (cluster, diagnostics) = lower::lower(&snapshot, &LowerOptions::default());
     let again = lower::lower(&snapshot, &LowerOptions::default());
     assert_eq!((format!("{cluster:?}"), &diagnostics), (format!("{:?}", again.0), &again.1));

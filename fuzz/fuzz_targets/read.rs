@@ -13,7 +13,9 @@ fuzz_target!(|data: &[u8]| {
     let length = text.len();
     let mut sources = SourceMap::default();
     sources.add("fuzz.yaml", text);
-    let (snapshot, diagnostics) = manifest::read(&sources, &ReadOptions::default());
+    // A budget that a small input can reach.
+    let options = ReadOptions { max_nodes: 20_000, ..ReadOptions::default() };
+    let (snapshot, diagnostics) = manifest::read(&sources, &options);
     let objects = snapshot.objects.iter().filter_map(|object| object.span);
     let labels = diagnostics.iter().flat_map(|found| found.primary.iter().chain(&found.secondary));
     for span in objects.chain(labels.map(|label| label.span)) {
