@@ -44,32 +44,53 @@ impl<'a> Bytes<'a> {
         choices.get(usize::from(self.byte()) % choices.len().max(1)).copied().unwrap_or_default()
     }
 
-    /// One of `usual` in seven cases of eight; else text of the fuzzer's own.
-    fn value(&mut self, usual: &[&str]) -> String {
-        match self.byte() % 16 {
+    /// A usual value in most cases, an odd one in some, and seldom text of the fuzzer's own.
+    fn value(&mut self, place: &Place) -> String {
+        match self.byte() % 64 {
             0 => format!("{:?}", self.text()),
             1 => self.text(),
-            _ => self.pick(usual).to_owned(),
+            2..=5 => self.pick(place.odd).to_owned(),
+            _ => self.pick(place.usual).to_owned(),
         }
     }
 }
 
-const NAMES: [&str; 5] = ["web", "db", "cli", "a.b", "-bad-"];
-const NAMESPACES: [&str; 4] = ["x", "y", "default", "\"\""];
-const KEYS: [&str; 4] = ["app", "team", "kubernetes.io/metadata.name", "a/b/c"];
-const WORDS: [&str; 7] = ["web", "db", "x", "y", "\"\"", "null", "1"];
-const PROTOCOLS: [&str; 6] = ["TCP", "UDP", "SCTP", "tcp", "null", "6"];
-const PORTS: [&str; 10] = ["80", "8080", "http", "\"80\"", "0", "65535", "65536", "-1", "null", "1e3"];
-const CIDRS: [&str; 10] = [
-    "10.0.0.0/8", "10.244.1.0/24", "0.0.0.0/0", "::/0", "fd00::/8", "10.0.0.5/24", "10.0.0.1", "::ffff:10.0.0.0/104",
-    "010.0.0.0/8", "1.2.3.4/33",
-];
-const ADDRESSES: [&str; 6] = ["10.244.1.10", "10.244.2.20", "fd00::1", "10.0.0.300", "\"\"", "null"];
-const SELECTORS: [&str; 5] = ["{}", "null", "[]", "{matchLabels: {app: web}}", "{matchLabels: null}"];
-const OPERATORS: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "in", "null"];
-const FLAGS: [&str; 4] = ["true", "false", "null", "yes"];
-const TYPES: [&str; 6] = ["[Ingress]", "[Egress]", "[Ingress, Egress]", "[]", "null", "[ingress]"];
-const PHASES: [&str; 5] = ["Running", "Pending", "Succeeded", "Failed", "null"];
+/// What may stand in one place of a manifest.
+struct Place {
+    usual: &'static [&'static str],
+    odd: &'static [&'static str],
+}
+
+const NAMES: Place = Place { usual: &["web", "db", "cli"], odd: &["a.b", "-bad-", "null"] };
+const NAMESPACES: Place = Place { usual: &["x", "y", "default"], odd: &["\"\"", "null", "X"] };
+const KEYS: Place = Place { usual: &["app", "team", "kubernetes.io/metadata.name"], odd: &["a/b/c", "1"] };
+const WORDS: Place = Place { usual: &["web", "db", "x", "y", "\"\""], odd: &["null", "1", "yes"] };
+const PROTOCOLS: Place = Place { usual: &["TCP", "UDP", "SCTP"], odd: &["tcp", "null", "6"] };
+const PORTS: Place =
+    Place { usual: &["80", "8080", "http", "65535"], odd: &["\"80\"", "0", "65536", "-1", "null", "1e3"] };
+const END_PORTS: Place = Place { usual: &["8080", "8090", "65535"], odd: &["1", "null", "http"] };
+const PORT_NAMES: Place = Place { usual: &["http", "web"], odd: &["HTTP", "null", "80"] };
+const CIDRS: Place = Place {
+    usual: &["10.0.0.0/8", "10.244.0.0/16", "10.244.1.0/24", "0.0.0.0/0", "::/0", "fd00::/8", "10.0.0.5/32"],
+    odd: &["10.0.0.5/24", "10.0.0.1", "::ffff:10.0.0.0/104", "010.0.0.0/8", "1.2.3.4/33"],
+};
+const ADDRESSES: Place =
+    Place { usual: &["10.244.1.10", "10.244.2.20", "fd00::1"], odd: &["10.0.0.300", "\"\"", "null"] };
+const SELECTORS: Place =
+    Place { usual: &["{}", "{matchLabels: {app: web}}", "null"], odd: &["[]", "{matchLabels: null}"] };
+const OPERATORS: Place = Place { usual: &["In", "NotIn"], odd: &["Exists", "DoesNotExist", "in", "null"] };
+const VALUES: Place = Place { usual: &["[web]", "[web, db]"], odd: &["[]", "null", "[\"\"]"] };
+const FLAGS: Place = Place { usual: &["false", "null", "true"], odd: &["yes", "0"] };
+const TYPES: Place =
+    Place { usual: &["[Ingress]", "[Egress]", "[Ingress, Egress]", "[]", "null"], odd: &["[ingress]", "Ingress"] };
+const PHASES: Place = Place { usual: &["Running", "Pending", "Succeeded"], odd: &["Failed", "null", "Lost"] };
+const ADDRESS_KINDS: Place = Place { usual: &["InternalIP", "ExternalIP"], odd: &["Hostname", "null"] };
+const PEERS: Place = Place {
+    usual: &["{namespaceSelector: {}}", "{podSelector: {}}"],
+    odd: &["{}", "null", "{podSelectr: {}}", "{ipBlock: {cidr: \"::/0\"}, podSelector: {}}"],
+};
+const PORT_ENTRIES: Place = Place { usual: &["{}", "null"], odd: &["{endPort: 1}", "[]"] };
+const RULES: Place = Place { usual: &["{}", "null", "{ports: [{}]}", "{ports: null}"], odd: &["[]", "{form: []}"] };
 
 /// A YAML stream of up to eight documents.
 #[must_use]
@@ -107,7 +128,7 @@ fn namespace(bytes: &mut Bytes<'_>) -> String {
 }
 
 fn node(bytes: &mut Bytes<'_>) -> String {
-    let kind = bytes.value(&["InternalIP", "ExternalIP", "Hostname"]);
+    let kind = bytes.value(&ADDRESS_KINDS);
     let (name, address) = (bytes.value(&NAMES), bytes.value(&ADDRESSES));
     format!(
         "apiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}\nstatus: {{addresses: [{{type: {kind}, address: {address}}}]}}\n"
@@ -115,7 +136,7 @@ fn node(bytes: &mut Bytes<'_>) -> String {
 }
 
 fn pod_spec(bytes: &mut Bytes<'_>) -> String {
-    let (port, name, protocol) = (bytes.value(&PORTS), bytes.value(&PORTS), bytes.value(&PROTOCOLS));
+    let (port, name, protocol) = (bytes.pick(&["80", "8080", "0"]), bytes.value(&PORT_NAMES), bytes.value(&PROTOCOLS));
     let (host, node) = (bytes.value(&FLAGS), bytes.value(&NAMES));
     format!(
         "{{hostNetwork: {host}, nodeName: {node}, containers: [{{name: c, ports: [{{containerPort: {port}, name: {name}, protocol: {protocol}}}]}}]}}"
@@ -149,7 +170,7 @@ fn selector(bytes: &mut Bytes<'_>) -> String {
         return bytes.value(&SELECTORS);
     }
     let (labels, key, operator) = (labels(bytes), bytes.value(&KEYS), bytes.value(&OPERATORS));
-    let values = bytes.value(&["[web]", "[web, db]", "[]", "null", "[\"\"]"]);
+    let values = bytes.value(&VALUES);
     format!("{{matchLabels: {labels}, matchExpressions: [{{key: {key}, operator: {operator}, values: {values}}}]}}")
 }
 
@@ -160,7 +181,7 @@ fn peer(bytes: &mut Bytes<'_>) -> String {
         2 => format!("{{namespaceSelector: {}, podSelector: {}}}", selector(bytes), selector(bytes)),
         3 => format!("{{ipBlock: {{cidr: {}, except: [{}, {}]}}}}", cidr(bytes), cidr(bytes), cidr(bytes)),
         4 => format!("{{ipBlock: {{cidr: {}}}}}", cidr(bytes)),
-        _ => bytes.value(&["{}", "null", "{podSelectr: {}}", "{ipBlock: {cidr: ::/0}, podSelector: {}}"]),
+        _ => bytes.value(&PEERS),
     }
 }
 
@@ -170,9 +191,9 @@ fn cidr(bytes: &mut Bytes<'_>) -> String {
 }
 
 fn port(bytes: &mut Bytes<'_>) -> String {
-    let (protocol, port, end) = (bytes.value(&PROTOCOLS), bytes.value(&PORTS), bytes.value(&PORTS));
+    let (protocol, port, end) = (bytes.value(&PROTOCOLS), bytes.value(&PORTS), bytes.value(&END_PORTS));
     match bytes.byte() % 4 {
-        0 => bytes.value(&["{}", "null"]),
+        0 => bytes.value(&PORT_ENTRIES),
         1 => format!("{{port: {port}}}"),
         2 => format!("{{protocol: {protocol}, port: {port}}}"),
         _ => format!("{{protocol: {protocol}, port: {port}, endPort: {end}}}"),
@@ -183,7 +204,7 @@ fn rules(bytes: &mut Bytes<'_>, peers: &str) -> String {
     let mut rules = Vec::new();
     for _ in 0..bytes.byte() % 4 {
         rules.push(match bytes.byte() % 5 {
-            0 => bytes.value(&["{}", "null", "{ports: [{}]}", "{ports: null}"]),
+            0 => bytes.value(&RULES),
             1 => format!("{{{peers}: [{}]}}", peer(bytes)),
             2 => format!("{{{peers}: [{}, {}], ports: [{}]}}", peer(bytes), peer(bytes), port(bytes)),
             3 => format!("{{ports: [{}, {}]}}", port(bytes), port(bytes)),
