@@ -16,6 +16,8 @@ pub mod ids;
 pub mod lower;
 pub mod manifest;
 pub mod model;
+pub mod near;
+pub mod query;
 pub mod snapshot;
 pub mod source;
 pub mod spec;
