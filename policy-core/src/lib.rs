@@ -9,6 +9,8 @@
 //! No module does IO, reads the environment or a clock, starts a thread or prints.
 #![warn(clippy::disallowed_methods)]
 
+pub mod analysis;
+pub mod compile;
 pub mod diagnostic;
 pub mod ids;
 pub mod lower;

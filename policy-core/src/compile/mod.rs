@@ -1,0 +1,239 @@
+//! The compiler: classes, interned factors, and answers as walks over the few factors that apply.
+//!
+//! Pods that every selector, block and port name treats alike are one class; policies become profiles of
+//! classes; rules become terms over interned peer and port lists. Nothing here is pod × pod.
+
+mod atoms;
+mod class_set;
+mod classes;
+mod interner;
+pub mod ports;
+mod selectors;
+mod table;
+
+use crate::compile::atoms::Atoms;
+use crate::compile::classes::{Classes, Classifier};
+use crate::compile::ports::PortValue;
+use crate::compile::table::{Column, Rules, Table};
+use crate::ids::{IdVec, NodeId, PodId, PolicyId};
+use crate::model::leg::{Policies, Question};
+use crate::model::premise::{self, Seen};
+use crate::model::{Cluster, Direction, End, Family, Hit, Knob, KnobSet, Outcome, Party, Profile, Protocol};
+
+crate::id_type!(
+    /// A label class: pods that every selector and port name treats alike.
+    ClassId
+);
+crate::id_type!(
+    /// An address class: addresses that every ipBlock treats alike.
+    AddressClassId
+);
+crate::id_type!(
+    /// A distinct set of isolating policies.
+    ProfileId
+);
+crate::id_type!(
+    /// A distinct peer list.
+    PeersId
+);
+crate::id_type!(
+    /// A distinct port list.
+    PortExprId
+);
+crate::id_type!(
+    /// A distinct table of named ports.
+    PortTableId
+);
+crate::id_type!(
+    /// A distinct set of labels, cut down to the keys that selectors read.
+    ProjectionId
+);
+crate::id_type!(
+    /// A distinct ipBlock.
+    BlockId
+);
+
+/// A cluster, compiled under one profile.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    classes: Classes,
+    atoms: Atoms,
+    table: Table,
+    pod_addresses: IdVec<PodId, [AddressClassId; 2]>,
+    node_addresses: IdVec<NodeId, [AddressClassId; 2]>,
+    unknown_host: [AddressClassId; 2],
+    sctp_policy: bool,
+}
+
+/// Compiles a cluster. Linear in pods and in the sizes of the distinct peer lists.
+#[must_use]
+pub fn compile(cluster: &Cluster, profile: &Profile) -> Compiled {
+    let rules = Rules::new(cluster, profile);
+    let mut atoms = rules.atoms();
+    let mut classifier = Classifier::new(cluster, profile);
+    let table = rules.table(cluster, &mut classifier);
+    let nowhere = atoms.outside_all();
+    let pod_addresses = cluster
+        .pods
+        .values()
+        .map(|pod| {
+            let counts = if premise::is_host(pod, profile) {
+                profile.ipblock_matches_nodes
+            } else {
+                profile.ipblock_matches_pods
+            };
+            Family::ALL.map(|family| {
+                if !counts {
+                    return nowhere; // NP-13
+                }
+                match pod.address(family) {
+                    Some(address) => atoms.of_address(address),
+                    None => atoms.of_whereabouts(family, &premise::pod_whereabouts(cluster, profile, pod, family)),
+                }
+            })
+        })
+        .collect();
+    let mut of_host = |node: Option<NodeId>| {
+        Family::ALL.map(|family| {
+            if !profile.ipblock_matches_nodes {
+                return nowhere; // NP-13
+            }
+            atoms.of_whereabouts(family, &premise::host_whereabouts(cluster, profile, node, family))
+        })
+    };
+    let node_addresses = cluster.nodes.ids().map(|node| of_host(Some(node))).collect();
+    let unknown_host = of_host(None);
+    Compiled {
+        classes: classifier.classes,
+        atoms,
+        table,
+        pod_addresses,
+        node_addresses,
+        unknown_host,
+        sctp_policy: profile.sctp_policy,
+    }
+}
+
+fn of_family([v4, v6]: [AddressClassId; 2], family: Family) -> AddressClassId {
+    match family {
+        Family::V4 => v4,
+        Family::V6 => v6,
+    }
+}
+
+impl Compiled {
+    /// What policies know of an end.
+    fn column(&self, seen: Seen, family: Family) -> Column {
+        match seen {
+            Seen::Pod(pod) => {
+                Column { class: self.classes.of_pod(pod), address: of_family(*self.pod_addresses.at(pod), family) }
+            }
+            Seen::Host { pod: Some(pod), .. } => {
+                Column { class: None, address: of_family(*self.pod_addresses.at(pod), family) }
+            }
+            Seen::Host { node, pod: None } => {
+                let addresses = node.map_or(self.unknown_host, |node| *self.node_addresses.at(node));
+                Column { class: None, address: of_family(addresses, family) }
+            }
+            Seen::Address(address) if Family::of(address) == family => {
+                Column { class: None, address: self.atoms.of_address(address) }
+            }
+            Seen::Address(_) => Column { class: None, address: self.atoms.outside_all() },
+        }
+    }
+
+    /// What the policies of `subject` let it exchange with `other`: every port; all of them when it is not isolated.
+    fn value(&self, subject: Option<ClassId>, direction: Direction, other: Column) -> PortValue {
+        let Some(class) = subject else { return PortValue::all() };
+        let profile = self.table.profile(class, direction);
+        if profile.policies.is_empty() {
+            return PortValue::all(); // NP-4
+        }
+        let names = match direction {
+            Direction::Ingress => Some(class),
+            Direction::Egress => other.class,
+        };
+        let names = self.classes.table_of(names);
+        let address = self.atoms.class(other.address);
+        let mut value = PortValue::default();
+        for term in &profile.terms {
+            let hit = self.table.peers.at(term.peers).hit(other.class, address);
+            if hit != Hit::No {
+                value = value.union(&self.table.ports.at(term.ports).resolve(names).under(hit));
+            }
+        }
+        if self.sctp_policy { value } else { value.with_unknown_sctp() }
+    }
+
+    /// What policies admit between two parties on a direct connection, all ports at once: both ends together.
+    /// Self traffic and own nodes are not policies' business and not considered here.
+    pub(crate) fn between(
+        &self,
+        cluster: &Cluster,
+        profile: &Profile,
+        source: Party,
+        destination: Party,
+        family: Family,
+    ) -> PortValue {
+        let [source, destination] =
+            [source, destination].map(|party| self.column(premise::seen(cluster, profile, party), family));
+        let egress = self.value(source.class, Direction::Egress, destination);
+        let ingress = self.value(destination.class, Direction::Ingress, source);
+        egress.intersection(&ingress) // NP-6
+    }
+
+    /// The number of label classes.
+    #[must_use]
+    pub fn class_count(&self) -> usize {
+        self.classes.classes.len()
+    }
+
+    /// The number of address classes.
+    #[must_use]
+    pub fn address_class_count(&self) -> usize {
+        self.atoms.len()
+    }
+}
+
+impl Policies for Compiled {
+    fn isolating(&self, pod: PodId, direction: Direction) -> Vec<PolicyId> {
+        let class = self.classes.of_pod(pod);
+        class.map(|class| self.table.profile(class, direction).policies.to_vec()).unwrap_or_default()
+    }
+
+    fn ask(&self, pod: PodId, question: &Question, isolating: Vec<PolicyId>) -> End {
+        if question.protocol == Protocol::Sctp && !self.sctp_policy {
+            let outcome = Outcome::Undefined(KnobSet::one(Knob::SctpPolicy));
+            return End { outcome, rule: "NP-17", isolating, admitting: Vec::new() };
+        }
+        let other = self.column(question.other, question.family);
+        let names = self.classes.table_of(question.names_of.and_then(|pod| self.classes.of_pod(pod)));
+        let address = self.atoms.class(other.address);
+        let (mut admitting, mut best) = (Vec::new(), Hit::No);
+        let rules: &[_] = match self.classes.of_pod(pod) {
+            Some(class) => &self.table.profile(class, question.direction).rules,
+            None => &[],
+        };
+        for (rule, term) in rules {
+            let ports = self.table.ports.at(term.ports).hit(names, question.protocol, question.port);
+            if ports == Hit::No {
+                continue;
+            }
+            let hit = ports.and(self.table.peers.at(term.peers).hit(other.class, address));
+            if hit == Hit::Yes {
+                admitting.push(*rule);
+            }
+            best = best.or(hit);
+        }
+        let (outcome, rule) = match best {
+            Hit::Yes => (Outcome::Allowed, "NP-8"),
+            Hit::Maybe(knobs) if knobs == KnobSet::one(Knob::DuplicatePortNames) => {
+                (Outcome::Undefined(knobs), "NP-16")
+            }
+            Hit::Maybe(knobs) => (Outcome::Undefined(knobs), "NP-13"),
+            Hit::No if rules.is_empty() => (Outcome::Denied, "NP-7"),
+            Hit::No => (Outcome::Denied, "NP-5"),
+        };
+        End { outcome, rule, isolating, admitting }
+    }
+}
