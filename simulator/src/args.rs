@@ -14,7 +14,7 @@ Examples:
   kubectl get ns,no,po,deploy,sts,ds,netpol -A -o json | portolan matrix -f - -p 443
 
 Names:
-  shop/web  deploy/web  shop/pod/web-0  shop  10.0.0.1  10.0.0.0/8  2001:db8::/32  internet
+  shop/web  deploy/web  shop/pod/web-0  shop/* (a namespace)  node/n1  10.0.0.1  2001:db8::/32  internet
   a port is written behind a colon: shop/web:http, shop/dns:53/udp, 10.0.0.1:443, [2001:db8::1]:443
 
 Exit status:
@@ -170,7 +170,7 @@ pub enum Command {
 Examples:
   portolan can web cart:7070 -n shop -f k8s/        two workloads of namespace shop
   portolan can internet shop/web:https -f k8s/      a port by its name
-  portolan can shop 10.0.0.0/8:443 -f k8s/          every pod of a namespace, every address of a CIDR:
+  portolan can 'shop/*' 10.0.0.0/8:443 -f k8s/      every pod of a namespace, every address of a CIDR:
                                                     the exact partition, with an example flow for each part
   portolan can shop/web kube-system/dns:53/udp -f k8s/
 
@@ -191,7 +191,7 @@ pub struct CanArgs {
 #[command(after_help = "\
 Examples:
   portolan who shop/db:5432 -f k8s/
-  portolan who shop -f k8s/ -o md                   who reaches any pod of the namespace
+  portolan who 'shop/*' -f k8s/ -o md               who reaches any pod of the namespace
   portolan who shop/db:5432 --hypothetical -f k8s/  also pods that policies name and the input lacks")]
 pub struct WhoArgs {
     /// Who is reached: NAME[:PORT[/PROTOCOL]]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use policy_core::diagnostic::Diagnostic;
 use rayon::prelude::*;
 
-use crate::near::near;
+use policy_core::near::near;
 use crate::render::{counted, escape};
 
 /// The largest YAML file that is read unless `--max-file-size` says otherwise.
@@ -244,7 +244,7 @@ fn missing(path: &Path) -> Diagnostic {
     let siblings: Vec<String> = fs::read_dir(parent)
         .map(|entries| entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
         .unwrap_or_default();
-    match near(wanted, siblings.iter().map(String::as_str)).first() {
+    match near(wanted, siblings.iter().map(String::as_str), 1).first() {
         Some(close) => diagnostic.help(format!("did you mean `{}`?", show(&broken.with_file_name(close)))),
         None => diagnostic,
     }

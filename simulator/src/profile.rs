@@ -11,7 +11,7 @@ use serde_saphyr::Spanned;
 
 use crate::args::Options;
 use crate::load;
-use crate::near::near;
+use policy_core::near::near;
 
 /// The profile that the options ask for, and what is wrong with them (IN-20).
 pub(crate) fn resolve(options: &Options, sources: &mut SourceMap) -> (Profile, Vec<Diagnostic>) {
@@ -105,7 +105,7 @@ fn problem(error: &ProfileError, span: Option<Span>) -> Diagnostic {
         ProfileError::BadValue { knob, value } => (value, knob.values().split('|').collect()),
     };
     let diagnostic = Diagnostic::error("IN-20", span, error.to_string());
-    match near(written, names).first() {
+    match near(written, names, 1).first() {
         Some(close) => diagnostic.help(format!("did you mean `{close}`?")),
         None => diagnostic,
     }
