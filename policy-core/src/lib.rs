@@ -15,6 +15,8 @@ pub mod diagnostic;
 pub mod ids;
 pub mod lower;
 pub mod model;
+pub mod near;
+pub mod query;
 pub mod snapshot;
 pub mod source;
 pub mod spec;

@@ -18,7 +18,7 @@ use crate::compile::table::{Column, Rules, Table};
 use crate::ids::{IdVec, NodeId, PodId, PolicyId};
 use crate::model::leg::{Policies, Question};
 use crate::model::premise::{self, Seen};
-use crate::model::{Cluster, Direction, End, Family, Hit, Knob, KnobSet, Outcome, Party, Profile, Protocol};
+use crate::model::{AddressSet, Cluster, Direction, End, Family, Hit, Knob, KnobSet, Outcome, Profile, Protocol};
 
 crate::id_type!(
     /// A label class: pods that every selector and port name treats alike.
@@ -114,6 +114,14 @@ pub fn compile(cluster: &Cluster, profile: &Profile) -> Compiled {
     }
 }
 
+/// Everything that policies know of a pod: its class, and its addresses' classes in both families.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct PodColumns {
+    class: Option<ClassId>,
+    v4: AddressClassId,
+    v6: AddressClassId,
+}
+
 fn of_family([v4, v6]: [AddressClassId; 2], family: Family) -> AddressClassId {
     match family {
         Family::V4 => v4,
@@ -142,13 +150,14 @@ impl Compiled {
         }
     }
 
-    /// What the policies of `subject` let it exchange with `other`: every port; all of them when it is not isolated.
-    fn value(&self, subject: Option<ClassId>, direction: Direction, other: Column) -> PortValue {
-        let Some(class) = subject else { return PortValue::all() };
+    /// What the policies of `pod` let it exchange with `other`, every port; `None` when it is not isolated (NP-4).
+    pub(crate) fn admitted(&self, pod: PodId, direction: Direction, other: Seen, family: Family) -> Option<PortValue> {
+        let class = self.classes.of_pod(pod)?;
         let profile = self.table.profile(class, direction);
         if profile.policies.is_empty() {
-            return PortValue::all(); // NP-4
+            return None;
         }
+        let other = self.column(other, family);
         let names = match direction {
             Direction::Ingress => Some(class),
             Direction::Egress => other.class,
@@ -162,24 +171,18 @@ impl Compiled {
                 value = value.union(&self.table.ports.at(term.ports).resolve(names).under(hit));
             }
         }
-        if self.sctp_policy { value } else { value.with_unknown_sctp() }
+        Some(if self.sctp_policy { value } else { value.with_unknown_sctp() })
     }
 
-    /// What policies admit between two parties on a direct connection, all ports at once: both ends together.
-    /// Self traffic and own nodes are not policies' business and not considered here.
-    pub(crate) fn between(
-        &self,
-        cluster: &Cluster,
-        profile: &Profile,
-        source: Party,
-        destination: Party,
-        family: Family,
-    ) -> PortValue {
-        let [source, destination] =
-            [source, destination].map(|party| self.column(premise::seen(cluster, profile, party), family));
-        let egress = self.value(source.class, Direction::Egress, destination);
-        let ingress = self.value(destination.class, Direction::Ingress, source);
-        egress.intersection(&ingress) // NP-6
+    /// Everything that policies know of a pod.
+    pub(crate) fn pod_columns(&self, pod: PodId) -> PodColumns {
+        let [v4, v6] = *self.pod_addresses.at(pod);
+        PodColumns { class: self.classes.of_pod(pod), v4, v6 }
+    }
+
+    /// Cuts outside addresses into those that policies treat alike.
+    pub(crate) fn cut(&self, addresses: &AddressSet) -> Vec<AddressSet> {
+        self.atoms.cut(addresses).into_iter().map(|(_, cell)| cell).collect()
     }
 
     /// The number of label classes.

@@ -1,0 +1,11 @@
+//! Questions and their answers: who reaches whom, on which ports.
+
+mod bundle;
+pub mod pair;
+pub mod reach;
+pub mod subject;
+
+pub use bundle::{Actor, outside};
+pub use pair::{PortVerdicts, between};
+pub use reach::{Cell, can, reach};
+pub use subject::{PortAsk, Subject, SubjectError, SubjectProblem, Target};
