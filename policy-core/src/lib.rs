@@ -14,6 +14,7 @@ pub mod compile;
 pub mod diagnostic;
 pub mod ids;
 pub mod lower;
+pub mod manifest;
 pub mod model;
 pub mod near;
 pub mod query;

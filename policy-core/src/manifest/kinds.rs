@@ -1,0 +1,337 @@
+//! What an `apiVersion` and a `kind` mean to this program.
+
+use crate::snapshot::Effect;
+
+use super::near::nearest;
+
+/// A kind whose objects are read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Model {
+    Namespace,
+    Node,
+    Pod,
+    ReplicationController,
+    Deployment,
+    ReplicaSet,
+    StatefulSet,
+    DaemonSet,
+    Job,
+    CronJob,
+    NetworkPolicy,
+}
+
+/// Name, current apiVersion, and the versions of old that had the same shape.
+const MODELS: [(Model, &str, &str, &[&str]); 11] = [
+    (Model::Namespace, "Namespace", "v1", &[]),
+    (Model::Node, "Node", "v1", &[]),
+    (Model::Pod, "Pod", "v1", &[]),
+    (Model::ReplicationController, "ReplicationController", "v1", &[]),
+    (Model::Deployment, "Deployment", "apps/v1", &["apps/v1beta2", "apps/v1beta1", "extensions/v1beta1"]),
+    (Model::ReplicaSet, "ReplicaSet", "apps/v1", &["apps/v1beta2", "extensions/v1beta1"]),
+    (Model::StatefulSet, "StatefulSet", "apps/v1", &["apps/v1beta2", "apps/v1beta1"]),
+    (Model::DaemonSet, "DaemonSet", "apps/v1", &["apps/v1beta2", "extensions/v1beta1"]),
+    (Model::Job, "Job", "batch/v1", &["extensions/v1beta1"]),
+    (Model::CronJob, "CronJob", "batch/v1", &["batch/v1beta1", "batch/v2alpha1"]),
+    (Model::NetworkPolicy, "NetworkPolicy", "networking.k8s.io/v1", &["extensions/v1beta1"]),
+];
+
+/// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
+const OWN_GROUPS: [&str; 5] = ["", "apps", "batch", "extensions", "networking.k8s.io"];
+
+impl Model {
+    fn row(self) -> Option<&'static (Model, &'static str, &'static str, &'static [&'static str])> {
+        MODELS.iter().find(|(model, ..)| *model == self)
+    }
+
+    /// `kind` as Kubernetes writes it.
+    pub(crate) fn kind(self) -> &'static str {
+        self.row().map_or("", |(_, kind, ..)| kind)
+    }
+
+    /// The apiVersion that is served today.
+    pub(crate) fn api_version(self) -> &'static str {
+        self.row().map_or("", |(_, _, version, _)| version)
+    }
+
+    /// Whether its objects live in a namespace.
+    pub(crate) fn is_namespaced(self) -> bool {
+        !matches!(self, Model::Namespace | Model::Node)
+    }
+}
+
+/// What an object is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    /// A kind that is read.
+    Modelled(Model),
+    /// The same in an apiVersion that is no longer served (IN-18).
+    Legacy(Model),
+    /// A kind that is read, under an apiVersion that does not have it (IN-18).
+    WrongVersion(Model),
+    /// No such kind; this one was meant (IN-18).
+    Misspelt(Model),
+    /// Anything else.
+    NotModelled(Effect),
+}
+
+/// The group of an apiVersion: what stands before `/`.
+pub(crate) fn group(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
+/// Looks an object's kind up.
+pub(crate) fn classify(api_version: &str, kind: &str) -> Class {
+    for (model, name, version, legacy) in &MODELS {
+        if *name == kind {
+            if *version == api_version {
+                return Class::Modelled(*model);
+            }
+            if legacy.contains(&api_version) {
+                return Class::Legacy(*model);
+            }
+        }
+    }
+    let group = group(api_version);
+    if OWN_GROUPS.contains(&group) {
+        if let Some((model, ..)) = MODELS.iter().find(|(_, name, ..)| *name == kind) {
+            return Class::WrongVersion(*model);
+        }
+        let effect = effect(group, kind);
+        let near = nearest(kind, MODELS.iter().map(|(_, name, ..)| *name));
+        return match MODELS.iter().find(|(_, name, ..)| Some(*name) == near) {
+            Some((model, ..)) if effect == Effect::Unknown => Class::Misspelt(*model),
+            _ => Class::NotModelled(effect),
+        };
+    }
+    Class::NotModelled(effect(group, kind))
+}
+
+/// What ignoring a kind means.
+fn effect(group: &str, kind: &str) -> Effect {
+    if let Some((_, _, effect)) = KINDS.iter().find(|(g, k, _)| *g == group && *k == kind) {
+        return *effect;
+    }
+    let exact = GROUPS.iter().find(|(g, _)| *g == group);
+    let suffix = || SUFFIXES.iter().find(|(suffix, _)| group.ends_with(suffix));
+    exact.or_else(suffix).map_or(Effect::Unknown, |(_, effect)| *effect)
+}
+
+/// Kinds that differ from the rest of their group, and all kinds of groups that have no common effect.
+const KINDS: &[(&str, &str, Effect)] = &[
+    ("", "Binding", Effect::None),
+    ("", "ComponentStatus", Effect::None),
+    ("", "ConfigMap", Effect::None),
+    ("", "Endpoints", Effect::Way),
+    ("", "Event", Effect::None),
+    ("", "LimitRange", Effect::None),
+    ("", "PersistentVolume", Effect::None),
+    ("", "PersistentVolumeClaim", Effect::None),
+    ("", "PodTemplate", Effect::None),
+    ("", "ResourceQuota", Effect::None),
+    ("", "Secret", Effect::None),
+    ("", "Service", Effect::Way),
+    ("", "ServiceAccount", Effect::None),
+    ("apps", "ControllerRevision", Effect::None),
+    ("apps.openshift.io", "DeploymentConfig", Effect::Workload),
+    ("argoproj.io", "AnalysisRun", Effect::Workload),
+    ("argoproj.io", "AnalysisTemplate", Effect::None),
+    ("argoproj.io", "AppProject", Effect::None),
+    ("argoproj.io", "Application", Effect::None),
+    ("argoproj.io", "ApplicationSet", Effect::None),
+    ("argoproj.io", "CronWorkflow", Effect::Workload),
+    ("argoproj.io", "Rollout", Effect::Workload),
+    ("argoproj.io", "Workflow", Effect::Workload),
+    ("argoproj.io", "WorkflowTemplate", Effect::None),
+    ("cilium.io", "CiliumEndpoint", Effect::None),
+    ("cilium.io", "CiliumEndpointSlice", Effect::None),
+    ("cilium.io", "CiliumIdentity", Effect::None),
+    ("cilium.io", "CiliumLoadBalancerIPPool", Effect::Way),
+    ("cilium.io", "CiliumNode", Effect::None),
+    ("crd.antrea.io", "AntreaAgentInfo", Effect::None),
+    ("crd.antrea.io", "AntreaControllerInfo", Effect::None),
+    ("crd.antrea.io", "Egress", Effect::Way),
+    ("crd.antrea.io", "ExternalIPPool", Effect::Way),
+    ("crd.antrea.io", "Trace", Effect::None),
+    ("crd.antrea.io", "Traceflow", Effect::None),
+    ("crd.projectcalico.org", "BlockAffinity", Effect::None),
+    ("crd.projectcalico.org", "ClusterInformation", Effect::None),
+    ("crd.projectcalico.org", "IPAMBlock", Effect::None),
+    ("crd.projectcalico.org", "IPAMConfig", Effect::None),
+    ("crd.projectcalico.org", "IPAMHandle", Effect::None),
+    ("crd.projectcalico.org", "IPPool", Effect::None),
+    ("extensions", "Ingress", Effect::Way),
+    ("extensions", "PodSecurityPolicy", Effect::None),
+    ("k8s.cni.cncf.io", "MultiNetworkPolicy", Effect::Policy),
+    ("k8s.cni.cncf.io", "NetworkAttachmentDefinition", Effect::Way),
+    ("k8s.ovn.org", "AdminPolicyBasedExternalRoute", Effect::Way),
+    ("k8s.ovn.org", "EgressFirewall", Effect::Policy),
+    ("k8s.ovn.org", "EgressIP", Effect::Way),
+    ("k8s.ovn.org", "EgressService", Effect::Way),
+    ("keda.sh", "ScaledJob", Effect::Workload),
+    ("linkerd.io", "ServiceProfile", Effect::Way),
+    ("monitoring.coreos.com", "Alertmanager", Effect::Workload),
+    ("monitoring.coreos.com", "Prometheus", Effect::Workload),
+    ("monitoring.coreos.com", "PrometheusAgent", Effect::Workload),
+    ("monitoring.coreos.com", "ThanosRuler", Effect::Workload),
+    ("network.openshift.io", "EgressNetworkPolicy", Effect::Policy),
+    ("network.openshift.io", "NetNamespace", Effect::Policy),
+    ("networking.istio.io", "EnvoyFilter", Effect::Policy),
+    ("networking.istio.io", "ProxyConfig", Effect::None),
+    ("networking.istio.io", "Sidecar", Effect::Policy),
+    ("networking.istio.io", "WorkloadEntry", Effect::Workload),
+    ("networking.istio.io", "WorkloadGroup", Effect::Workload),
+    ("networking.k8s.io", "IPAddress", Effect::None),
+    ("networking.k8s.io", "Ingress", Effect::Way),
+    ("networking.k8s.io", "IngressClass", Effect::Way),
+    ("networking.k8s.io", "ServiceCIDR", Effect::None),
+    ("operator.openshift.io", "IngressController", Effect::Way),
+    ("projectcalico.org", "IPPool", Effect::None),
+    ("route.openshift.io", "Route", Effect::Way),
+    ("serving.knative.dev", "DomainMapping", Effect::Way),
+];
+
+/// What every other kind of a group means.
+const GROUPS: &[(&str, Effect)] = &[
+    ("acme.cert-manager.io", Effect::None),
+    ("admissionregistration.k8s.io", Effect::None),
+    ("apiextensions.k8s.io", Effect::None),
+    ("apiregistration.k8s.io", Effect::None),
+    ("apiserver.config.k8s.io", Effect::None),
+    ("apiserver.k8s.io", Effect::None),
+    ("apps.kruise.io", Effect::Workload),
+    ("audit.k8s.io", Effect::None),
+    ("authentication.k8s.io", Effect::None),
+    ("authorization.k8s.io", Effect::None),
+    ("autoscaling", Effect::None),
+    ("autoscaling.k8s.io", Effect::None),
+    ("batch.volcano.sh", Effect::Workload),
+    ("bitnami.com", Effect::None),
+    ("build.openshift.io", Effect::Workload),
+    ("cert-manager.io", Effect::None),
+    ("certificates.k8s.io", Effect::None),
+    ("certmanager.k8s.io", Effect::None),
+    ("cilium.io", Effect::Policy),
+    ("cloud.google.com", Effect::Way),
+    ("config.istio.io", Effect::Policy),
+    ("configuration.konghq.com", Effect::Way),
+    ("coordination.k8s.io", Effect::None),
+    ("crd.antrea.io", Effect::Policy),
+    ("crd.projectcalico.org", Effect::Policy),
+    ("discovery.k8s.io", Effect::Way),
+    ("elbv2.k8s.aws", Effect::Way),
+    ("events.k8s.io", Effect::None),
+    ("extensions.istio.io", Effect::Policy),
+    ("external-secrets.io", Effect::None),
+    ("flowcontrol.apiserver.k8s.io", Effect::None),
+    ("gateway.envoyproxy.io", Effect::Way),
+    ("gateway.networking.k8s.io", Effect::Way),
+    ("gateway.networking.x-k8s.io", Effect::Way),
+    ("gateway.nginx.org", Effect::Way),
+    ("getambassador.io", Effect::Way),
+    ("helm.toolkit.fluxcd.io", Effect::None),
+    ("image.openshift.io", Effect::None),
+    ("internal.apiserver.k8s.io", Effect::None),
+    ("jobset.x-k8s.io", Effect::Workload),
+    ("k8s.nginx.org", Effect::Way),
+    ("kafka.strimzi.io", Effect::Workload),
+    ("keda.sh", Effect::None),
+    ("kubeadm.k8s.io", Effect::None),
+    ("kubelet.config.k8s.io", Effect::None),
+    ("kubeproxy.config.k8s.io", Effect::None),
+    ("kubevirt.io", Effect::Workload),
+    ("kustomize.config.k8s.io", Effect::None),
+    ("kustomize.toolkit.fluxcd.io", Effect::None),
+    ("leaderworkerset.x-k8s.io", Effect::Workload),
+    ("machineconfiguration.openshift.io", Effect::None),
+    ("metallb.io", Effect::Way),
+    ("metrics.k8s.io", Effect::None),
+    ("monitoring.coreos.com", Effect::None),
+    ("multicluster.x-k8s.io", Effect::Way),
+    ("networking.gke.io", Effect::Way),
+    ("networking.istio.io", Effect::Way),
+    ("node.k8s.io", Effect::None),
+    ("policy", Effect::None),
+    ("policy.linkerd.io", Effect::Policy),
+    ("policy.networking.k8s.io", Effect::Policy),
+    ("postgresql.cnpg.io", Effect::Workload),
+    ("project.openshift.io", Effect::None),
+    ("projectcalico.org", Effect::Policy),
+    ("projectcontour.io", Effect::Way),
+    ("ray.io", Effect::Workload),
+    ("rbac.authorization.k8s.io", Effect::None),
+    ("resource.k8s.io", Effect::None),
+    ("scheduling.k8s.io", Effect::None),
+    ("secrets-store.csi.x-k8s.io", Effect::None),
+    ("security.istio.io", Effect::Policy),
+    ("security.openshift.io", Effect::None),
+    ("serving.knative.dev", Effect::Workload),
+    ("snapshot.storage.k8s.io", Effect::None),
+    ("source.toolkit.fluxcd.io", Effect::None),
+    ("sparkoperator.k8s.io", Effect::Workload),
+    ("split.smi-spec.io", Effect::Way),
+    ("storage.k8s.io", Effect::None),
+    ("tekton.dev", Effect::Workload),
+    ("telemetry.istio.io", Effect::None),
+    ("traefik.containo.us", Effect::Way),
+    ("traefik.io", Effect::Way),
+];
+
+/// Families of groups.
+const SUFFIXES: &[(&str, Effect)] = &[
+    (".cert-manager.io", Effect::None),
+    (".kubeflow.org", Effect::Workload),
+    (".kubevirt.io", Effect::Workload),
+    (".k8s.elastic.co", Effect::Workload),
+    (".strimzi.io", Effect::Workload),
+    (".upbound.io", Effect::None),
+    (".crossplane.io", Effect::None),
+    (".tekton.dev", Effect::Workload),
+    (".knative.dev", Effect::Workload),
+    (".smi-spec.io", Effect::Policy),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modelled_kinds_are_known_in_their_versions() {
+        assert_eq!(classify("v1", "Pod"), Class::Modelled(Model::Pod));
+        assert_eq!(classify("apps/v1", "Deployment"), Class::Modelled(Model::Deployment));
+        // NP-33
+        assert_eq!(classify("extensions/v1beta1", "NetworkPolicy"), Class::Legacy(Model::NetworkPolicy));
+        assert_eq!(classify("v1", "Deployment"), Class::WrongVersion(Model::Deployment));
+        assert_eq!(classify("networking.k8s.io/v2", "NetworkPolicy"), Class::WrongVersion(Model::NetworkPolicy));
+        assert_eq!(classify("networking.k8s.io/v1", "NetworkPolcy"), Class::Misspelt(Model::NetworkPolicy));
+        assert_eq!(classify("v1", "pod"), Class::Misspelt(Model::Pod));
+    }
+
+    #[test]
+    fn other_kinds_say_what_ignoring_them_means() {
+        for (version, kind, effect) in [
+            ("v1", "ConfigMap", Effect::None),
+            ("v1", "Service", Effect::Way),
+            ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
+            ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", Effect::Policy),
+            ("cilium.io/v2", "CiliumNetworkPolicy", Effect::Policy),
+            ("projectcalico.org/v3", "NetworkPolicy", Effect::Policy),
+            ("security.istio.io/v1", "AuthorizationPolicy", Effect::Policy),
+            ("networking.istio.io/v1", "Gateway", Effect::Way),
+            ("networking.istio.io/v1", "Sidecar", Effect::Policy),
+            ("gateway.networking.k8s.io/v1", "HTTPRoute", Effect::Way),
+            ("argoproj.io/v1alpha1", "Rollout", Effect::Workload),
+            ("serving.knative.dev/v1", "Service", Effect::Workload),
+            ("batch.volcano.sh/v1alpha1", "Job", Effect::Workload),
+            ("example.com/v1", "Thing", Effect::Unknown),
+            ("v1", "Thing", Effect::Unknown),
+        ] {
+            assert_eq!(classify(version, kind), Class::NotModelled(effect), "{version} {kind}");
+        }
+    }
+
+    #[test]
+    fn the_tables_are_sorted_and_without_repetition() {
+        assert!(GROUPS.is_sorted_by(|left, right| left.0 < right.0));
+        assert!(KINDS.is_sorted_by(|left, right| (left.0, left.1) < (right.0, right.1)));
+    }
+}

@@ -1,0 +1,102 @@
+//! Reading manifests: texts into a [`Snapshot`], with a diagnostic for everything that was not understood.
+//!
+//! ```text
+//! SourceMap ─ pieces ─▶ [Piece] ─ read_piece ─▶ [Part] ─ combine ─▶ Snapshot + diagnostics
+//!                        (independent of each other: a caller may use threads)
+//! ```
+//!
+//! Hand-written objects pass a strict check against the Kubernetes API; objects that an API server wrote
+//! (`uid` and `resourceVersion` are there) do not, and large JSON dumps of them are read without a tree.
+//! Reading never fails and never stops at the first problem.
+
+mod combine;
+mod decode;
+mod document;
+mod encoding;
+mod findings;
+mod json;
+mod kinds;
+mod names;
+mod near;
+mod object;
+mod scalar;
+mod schema;
+mod tree;
+mod unread;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use crate::diagnostic::Diagnostic;
+use crate::snapshot::{Object, Snapshot};
+use crate::source::{SourceId, SourceMap};
+
+pub use encoding::{EncodingError, decode_bytes};
+pub use near::nearest;
+pub use unread::reason;
+
+use findings::Text;
+
+/// How to read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadOptions {
+    /// Skip what is wrong instead of handing on as much of it as can be used. Either way the problems are
+    /// reported as errors; without this the caller is expected to stop there.
+    pub keep_going: bool,
+    /// How many nodes the aliases of one YAML document may copy (IN-11).
+    pub max_nodes: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { keep_going: false, max_nodes: 5_000_000 }
+    }
+}
+
+/// A part of a text that can be read on its own.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    source: SourceId,
+    range: Range<usize>,
+}
+
+/// What one [`Piece`] held.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// With each: whether its fingerprint does not depend on the layout.
+    objects: Vec<(Object, bool)>,
+    diagnostics: Vec<Diagnostic>,
+    incomplete: bool,
+}
+
+pub use combine::combine;
+
+/// Cuts the texts into pieces that can be read on their own, in any order and by any thread.
+#[must_use]
+pub fn pieces(sources: &SourceMap, _options: &ReadOptions) -> Vec<Piece> {
+    sources.iter().map(|(source, text)| Piece { source, range: 0..text.text.len() }).collect()
+}
+
+/// Reads one piece.
+#[must_use]
+pub fn read_piece(sources: &SourceMap, piece: &Piece, options: &ReadOptions) -> Part {
+    let Some(source) = sources.get(piece.source) else { return Part::default() };
+    let text = Text { source: piece.source, text: &source.text };
+    let mut reader = document::Reader::new(text, options);
+    for range in yaml::split(text.text, piece.range.clone()) {
+        for document in yaml::parse(text, range.clone(), options.max_nodes) {
+            reader.document(document, range.clone());
+        }
+    }
+    reader.part
+}
+
+/// Reads everything.
+#[must_use]
+pub fn read(sources: &SourceMap, options: &ReadOptions) -> (Snapshot, Vec<Diagnostic>) {
+    let parts = pieces(sources, options).iter().map(|piece| read_piece(sources, piece, options)).collect();
+    combine(sources, parts)
+}

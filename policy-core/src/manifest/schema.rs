@@ -1,0 +1,76 @@
+//! The strict pass over hand-written objects: every field must exist and have the type that the API gives it.
+//!
+//! The objects that are made here are thrown away; only what was reported about them counts. Objects written
+//! by an API server skip this: they may have fields of a newer version, and cannot be wrong.
+
+use k8s_openapi::api::apps::v1::{
+    DaemonSetSpec, DaemonSetStatus, DeploymentSpec, DeploymentStatus, ReplicaSetSpec, ReplicaSetStatus,
+    StatefulSetSpec, StatefulSetStatus,
+};
+use k8s_openapi::api::batch::v1::{CronJobSpec, CronJobStatus, JobSpec, JobStatus};
+use k8s_openapi::api::core::v1::{
+    NamespaceSpec, NamespaceStatus, NodeSpec, NodeStatus, PodSpec, PodStatus, ReplicationControllerSpec,
+    ReplicationControllerStatus,
+};
+use k8s_openapi::api::networking::v1::NetworkPolicySpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::diagnostic::{Diagnostic, Severity};
+
+use super::decode::Context;
+use super::findings::Text;
+use super::kinds::Model;
+use super::tree::Node;
+
+/// The fields that every object has; `S` and `T` are its `spec` and `status`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "S: Deserialize<'de>, T: Deserialize<'de>"))]
+#[expect(dead_code, reason = "made only for what is reported while it is made")]
+struct Manifest<S, T> {
+    #[serde(default)]
+    api_version: IgnoredAny,
+    #[serde(default)]
+    kind: IgnoredAny,
+    #[serde(default)]
+    metadata: Option<ObjectMeta>,
+    #[serde(default = "none")]
+    spec: Option<S>,
+    #[serde(default = "none")]
+    status: Option<T>,
+}
+
+fn none<T>() -> Option<T> {
+    None
+}
+
+impl<S, T> Default for Manifest<S, T> {
+    fn default() -> Self {
+        Self { api_version: IgnoredAny, kind: IgnoredAny, metadata: None, spec: None, status: None }
+    }
+}
+
+/// Everything about an object that the API would refuse to decode (IN-3, IN-4, IN-16).
+pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Severity) -> Vec<Diagnostic> {
+    let context = Context::strict(text, unknown);
+    match model {
+        Model::Namespace => run::<NamespaceSpec, NamespaceStatus>(&context, node),
+        Model::Node => run::<NodeSpec, NodeStatus>(&context, node),
+        Model::Pod => run::<PodSpec, PodStatus>(&context, node),
+        Model::ReplicationController => run::<ReplicationControllerSpec, ReplicationControllerStatus>(&context, node),
+        Model::Deployment => run::<DeploymentSpec, DeploymentStatus>(&context, node),
+        Model::ReplicaSet => run::<ReplicaSetSpec, ReplicaSetStatus>(&context, node),
+        Model::StatefulSet => run::<StatefulSetSpec, StatefulSetStatus>(&context, node),
+        Model::DaemonSet => run::<DaemonSetSpec, DaemonSetStatus>(&context, node),
+        Model::Job => run::<JobSpec, JobStatus>(&context, node),
+        Model::CronJob => run::<CronJobSpec, CronJobStatus>(&context, node),
+        // `status` was a field of 1.24 to 1.27.
+        Model::NetworkPolicy => run::<NetworkPolicySpec, IgnoredAny>(&context, node),
+    }
+    context.found()
+}
+
+fn run<'de, S: Deserialize<'de>, T: Deserialize<'de>>(context: &Context<'_>, node: &Node<'_>) {
+    drop(context.decode::<Manifest<S, T>>(node));
+}
