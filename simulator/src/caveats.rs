@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn policies_of_other_namespaces_bear_on_nothing_here() {
-        let wanted = [("AdminNetworkPolicy".to_owned(), 1), ("CiliumNetworkPolicy".to_owned(), 2), ("Service".to_owned(), 1)];
+        let wanted =
+            [("AdminNetworkPolicy".to_owned(), 1), ("CiliumNetworkPolicy".to_owned(), 2), ("Service".to_owned(), 1)];
         assert_eq!(lines(&["shop"]), wanted);
     }
 

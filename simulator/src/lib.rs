@@ -8,13 +8,16 @@
 //! arguments, so that tests call it in-process.
 
 pub mod args;
+mod caveats;
 mod commands;
+pub mod dto;
 pub mod exit;
 pub mod load;
-mod near;
+mod names;
 mod profile;
 mod progress;
 mod render;
+mod session;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -112,11 +115,13 @@ fn report(failure: &Failure, output: &mut Output<'_>) -> Exit {
 }
 
 /// Refuses a format that the command does not print.
-fn format_of(command: &args::Command, options: &Options) -> Result<Option<args::Format>, Failure> {
+fn format_of(command: &args::Command, options: &Options) -> Result<args::Format, Failure> {
     let formats = command.formats();
-    let Some(wanted) = options.output else { return Ok(formats.first().copied()) };
+    let Some(wanted) = options.output else {
+        return Ok(formats.first().copied().unwrap_or(args::Format::Table));
+    };
     if formats.contains(&wanted) {
-        return Ok(Some(wanted));
+        return Ok(wanted);
     }
     let names: Vec<_> = formats.iter().map(|format| format.as_str()).collect();
     let help = if names.is_empty() { "leave -o out".to_owned() } else { format!("it prints {}", names.join(", ")) };

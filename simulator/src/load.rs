@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use policy_core::diagnostic::Diagnostic;
 use rayon::prelude::*;
 
-use policy_core::near::near;
 use crate::render::{counted, escape};
+use policy_core::near::near;
 
 /// The largest YAML file that is read unless `--max-file-size` says otherwise.
 pub const MAX_YAML: u64 = 256 << 20;

@@ -73,9 +73,9 @@ impl Input {
 
         progress.step("reading manifests");
         let read_options = ReadOptions { keep_going: options.keep_going, ..ReadOptions::default() };
-        let parts =
-            pieces(&texts.good, &read_options).par_iter().map(|piece| read_piece(&texts.good, piece, &read_options));
-        let (mut snapshot, read_problems) = combine(&texts.good, parts.collect());
+        let pieces = pieces(&texts.good, &read_options);
+        let parts = pieces.par_iter().map(|piece| read_piece(&texts.good, piece, &read_options)).collect();
+        let (mut snapshot, read_problems) = combine(&texts.good, parts);
         let unread = file_problems.iter().chain(&texts.problems).any(Diagnostic::is_error);
         snapshot.incomplete |= unread;
 
@@ -97,7 +97,11 @@ impl Input {
             (texts.problems, &texts.bad),
             (problems, &texts.good),
         ])?;
-        if refused { Err(Failure::Input) } else { Ok(Self { sources: texts.good, snapshot, cluster, profile, skipped }) }
+        if refused {
+            Err(Failure::Input)
+        } else {
+            Ok(Self { sources: texts.good, snapshot, cluster, profile, skipped })
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::args::{Format, Options};
 use crate::exit::{Exit, Failure};
 use crate::render::Output;
 
-pub(crate) fn run(options: &Options, format: Option<Format>, output: &mut Output<'_>) -> Result<Exit, Failure> {
+pub(crate) fn run(options: &Options, format: Format, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let mut sources = SourceMap::default();
     let (profile, diagnostics) = crate::profile::resolve(options, &mut sources);
     let bad = diagnostics.iter().any(policy_core::diagnostic::Diagnostic::is_error);
@@ -19,7 +19,7 @@ pub(crate) fn run(options: &Options, format: Option<Format>, output: &mut Output
         return Err(Failure::Input);
     }
     let values = values(&profile);
-    if format == Some(Format::Json) {
+    if format == Format::Json {
         let knobs: BTreeMap<_, _> =
             values.iter().filter_map(|(knob, value)| Some((knob.name(), value.as_ref()?))).collect();
         let document = serde_json::json!({ "preset": profile.preset, "knobs": knobs });

@@ -274,7 +274,12 @@ impl Names<'_> {
     }
 
     /// A cell with the judgement of its witness; `ports` when it is about all of them.
-    pub(crate) fn judged_cell<T>(&self, cell: &Cell<T>, judgement: &Judgement, ports: Option<PortAnswer>) -> JudgedCell {
+    pub(crate) fn judged_cell<T>(
+        &self,
+        cell: &Cell<T>,
+        judgement: &Judgement,
+        ports: Option<PortAnswer>,
+    ) -> JudgedCell {
         JudgedCell {
             from: self.actors_dto(&cell.sources),
             to: self.actors_dto(&cell.destinations),

@@ -2,6 +2,8 @@
 //!
 //! Fields are added, never renamed or removed, within one `apiVersion`.
 
+pub mod answer;
+
 use policy_core::model::{Family, Flag, KnobSet, Outcome, PortSet, Protocol, Verdict};
 use policy_core::snapshot;
 use schemars::JsonSchema;
@@ -105,7 +107,8 @@ pub struct PortRange {
 #[must_use]
 pub fn ports(set: &PortSet) -> Vec<PortRange> {
     let of = |protocol: Protocol| {
-        let range = move |(first, last): &(u16, u16)| PortRange { protocol: protocol.as_str(), first: *first, last: *last };
+        let range =
+            move |(first, last): &(u16, u16)| PortRange { protocol: protocol.as_str(), first: *first, last: *last };
         set.of(protocol).intervals().iter().map(range)
     };
     Protocol::ALL.into_iter().flat_map(of).collect()
@@ -141,4 +144,12 @@ pub fn verdict_of(outcome: Outcome) -> &'static str {
 #[must_use]
 pub fn flag(flag: Flag) -> &'static str {
     flag.as_str()
+}
+
+/// Pods that a policy names and the input lacks.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct Hypothetical {
+    /// What they would have to be.
+    pub who: String,
 }
