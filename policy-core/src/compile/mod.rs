@@ -6,8 +6,11 @@
 mod atoms;
 mod class_set;
 mod classes;
+pub mod connections;
+pub mod groups;
 mod interner;
 pub mod ports;
+mod rows;
 mod selectors;
 mod table;
 
@@ -53,6 +56,23 @@ crate::id_type!(
     BlockId
 );
 
+crate::id_type!(
+    /// A distinct three-valued set of ports.
+    ValueId
+);
+crate::id_type!(
+    /// Sources with the same egress profile.
+    SenderId
+);
+crate::id_type!(
+    /// Senders whose peerless egress rules are the same.
+    SenderGroupId
+);
+crate::id_type!(
+    /// A distinct row.
+    RowId
+);
+
 /// A cluster, compiled under one profile.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -71,7 +91,7 @@ pub fn compile(cluster: &Cluster, profile: &Profile) -> Compiled {
     let rules = Rules::new(cluster, profile);
     let mut atoms = rules.atoms();
     let mut classifier = Classifier::new(cluster, profile);
-    let table = rules.table(cluster, &mut classifier);
+    let table = rules.table(cluster, profile, &mut classifier);
     let nowhere = atoms.outside_all();
     let pod_addresses = cluster
         .pods
@@ -172,6 +192,13 @@ impl Compiled {
             }
         }
         Some(if self.sctp_policy { value } else { value.with_unknown_sctp() })
+    }
+
+    /// Whether some policy isolates a pod in a direction (NP-4).
+    #[must_use]
+    pub fn is_isolated(&self, pod: PodId, direction: Direction) -> bool {
+        let class = self.classes.of_pod(pod);
+        class.is_some_and(|class| !self.table.profile(class, direction).policies.is_empty())
     }
 
     /// Everything that policies know of a pod.

@@ -12,7 +12,7 @@ use crate::compile::classes::Classifier;
 use crate::compile::interner::Interner;
 use crate::compile::ports::PortExpr;
 use crate::compile::{AddressClassId, BlockId, ClassId, PeersId, PortExprId, ProfileId};
-use crate::ids::{Id, IdVec, PolicyId};
+use crate::ids::{IdVec, PolicyId};
 use crate::model::{AddressSet, Cluster, Direction, Hit, IpBlock, NamespaceScope, Peer, Peers, Profile, RuleRef};
 
 /// What policies can know of an end: its label class, if it is a pod to them, and its address class.
@@ -170,7 +170,7 @@ impl<'a> Rules<'a> {
     }
 
     /// Resolves peers to classes and policies to profiles.
-    pub(super) fn table(self, cluster: &'a Cluster, classifier: &mut Classifier<'a>) -> Table {
+    pub(super) fn table(self, cluster: &'a Cluster, profile: &Profile, classifier: &mut Classifier<'a>) -> Table {
         let mut peers = IdVec::new();
         for key in self.peers.keys().values() {
             peers.push(match key {
@@ -188,8 +188,8 @@ impl<'a> Rules<'a> {
                 }
             });
         }
-        let (ingress, ingress_of) = profiles(cluster, classifier, &self.by_policy, Direction::Ingress);
-        let (egress, egress_of) = profiles(cluster, classifier, &self.by_policy, Direction::Egress);
+        let (ingress, ingress_of) = profiles(cluster, profile, classifier, &self.by_policy, Direction::Ingress);
+        let (egress, egress_of) = profiles(cluster, profile, classifier, &self.by_policy, Direction::Egress);
         Table { peers, ports: self.ports.into_keys(), ingress, egress, ingress_of, egress_of }
     }
 }
@@ -197,12 +197,15 @@ impl<'a> Rules<'a> {
 /// The distinct sets of isolating policies, and which class has which.
 fn profiles<'a>(
     cluster: &'a Cluster,
+    profile: &Profile,
     classifier: &mut Classifier<'a>,
     rules: &IdVec<PolicyId, [Vec<(RuleRef, Term)>; 2]>,
     direction: Direction,
 ) -> (IdVec<ProfileId, IsolationProfile>, IdVec<ClassId, ProfileId>) {
     let mut selecting: IdVec<ClassId, Vec<PolicyId>> = classifier.classes.classes.ids().map(|_| Vec::new()).collect();
-    for (id, policy) in cluster.policies.iter().filter(|(_, policy)| policy.rules(direction).is_some()) {
+    for (id, policy) in
+        cluster.policies.iter().filter(|(_, policy)| policy.rules(direction).is_some() && profile.enforcement)
+    {
         for class in classifier.in_namespace(policy.namespace, &policy.selector) {
             selecting.at_mut(class).push(id);
         }
@@ -222,9 +225,4 @@ fn profiles<'a>(
         IsolationProfile { policies: policies.as_slice().into(), rules: rules.into(), terms }
     };
     (interned.keys().values().map(build).collect(), of_class)
-}
-
-/// The peer list that is everybody.
-pub(super) fn anybody() -> PeersId {
-    PeersId::from_index(0)
 }

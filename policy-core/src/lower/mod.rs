@@ -162,7 +162,7 @@ mod tests {
     fn equal_names_labels_and_ports_share_one_allocation() {
         let make = |name| pod("x", name).labels([("app", "web")]).port(Some("http"), "TCP", 8080).done();
         let (cluster, _) = lower_all(vec![make("a"), make("b")]);
-        let [a, b] = [0, 1].map(|index| &cluster.pods[crate::ids::PodId::from_index(index)]);
+        let [a, b] = [0, 1].map(|index| cluster.pods.at(crate::ids::PodId::from_index(index)));
         assert!(a.labels.same_allocation(&b.labels));
         assert!(std::sync::Arc::ptr_eq(&a.ports, &b.ports));
     }

@@ -184,7 +184,8 @@ mod tests {
     }
 
     fn described(cluster: &Cluster) -> Vec<String> {
-        let pods = |ids: &[_]| ids.iter().map(|id| cluster.pods[*id].name.to_string()).collect::<Vec<_>>().join(", ");
+        let pods =
+            |ids: &[_]| ids.iter().map(|id| cluster.pods.at(*id).name.to_string()).collect::<Vec<_>>().join(", ");
         cluster
             .workloads
             .values()

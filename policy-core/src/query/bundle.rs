@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::analysis::Analysis;
 use crate::ids::{NodeId, PodId};
-use crate::model::{AddressSet, Family, Party, PodState, premise};
+use crate::model::{AddressSet, Cluster, Family, Party, PodState, premise};
 use crate::query::subject::{PortAsk, Subject};
 
 /// Some parties of one kind.
@@ -157,7 +157,11 @@ fn inside(analysis: &Analysis, addresses: &AddressSet) -> Inside {
 /// Every address that is no pod's and no node's (M-1).
 #[must_use]
 pub fn outside(analysis: &Analysis) -> AddressSet {
-    let cluster = &analysis.cluster;
+    outside_of(&analysis.cluster)
+}
+
+/// [`outside`] of a cluster that is not compiled yet.
+pub(crate) fn outside_of(cluster: &Cluster) -> AddressSet {
     let nodes = cluster.nodes.values().flat_map(|node| node.addresses.iter().map(|address| address.ip));
     let live = cluster.pods.values().filter(|pod| pod.state != PodState::Finished);
     let pods = live.flat_map(|pod| Family::ALL.into_iter().filter_map(|family| pod.address(family)));

@@ -5,6 +5,7 @@ pub mod pair;
 pub mod reach;
 pub mod subject;
 
+pub(crate) use bundle::outside_of;
 pub use bundle::{Actor, outside};
 pub use pair::{PortVerdicts, between};
 pub use reach::{Cell, can, reach};

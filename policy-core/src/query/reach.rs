@@ -76,6 +76,9 @@ fn ends(analysis: &Analysis, source: &Bundle, destination: &Bundle) -> Option<(P
     }
 }
 
+/// What one source says of each destination: for each, an answer a set of families.
+type Answers<T> = Vec<Vec<(Vec<Family>, T)>>;
+
 /// Asks every pair of bundles and joins what is alike: first sources with equal rows, then destinations with equal
 /// columns.
 fn partition<T: Clone + Ord>(
@@ -88,7 +91,7 @@ fn partition<T: Clone + Ord>(
 ) -> Vec<Cell<T>> {
     let sources = bundles(analysis, sources, &PortAsk::Any);
     let destinations = bundles(analysis, destinations, port);
-    let mut rows: BTreeMap<Vec<Vec<(Vec<Family>, T)>>, Vec<&Bundle>> = BTreeMap::new();
+    let mut rows: BTreeMap<Answers<T>, Vec<&Bundle>> = BTreeMap::new();
     for source in &sources {
         let row = destinations.iter().map(|destination| by_family(analysis, source, destination, &ask)).collect();
         rows.entry(row).or_default().push(source);
