@@ -102,6 +102,19 @@ impl<I: Id, T> IdVec<I, T> {
         self.items.get(id.index())
     }
 
+    /// The element of an id that this vector handed out.
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "ids come from this vector's own push; the one indexing place")]
+    pub fn at(&self, id: I) -> &T {
+        &self.items[id.index()]
+    }
+
+    /// The element of an id that this vector handed out, mutable.
+    #[expect(clippy::indexing_slicing, reason = "ids come from this vector's own push; the one indexing place")]
+    pub fn at_mut(&mut self, id: I) -> &mut T {
+        &mut self.items[id.index()]
+    }
+
     /// The element, mutable.
     pub fn get_mut(&mut self, id: I) -> Option<&mut T> {
         self.items.get_mut(id.index())
@@ -120,22 +133,6 @@ impl<I: Id, T> IdVec<I, T> {
     /// All elements with their ids, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (I, &T)> {
         self.items.iter().enumerate().map(|(index, item)| (I::from_index(index), item))
-    }
-}
-
-impl<I: Id, T> std::ops::Index<I> for IdVec<I, T> {
-    type Output = T;
-
-    #[expect(clippy::indexing_slicing, reason = "ids come from this vector's own push; the one indexing place")]
-    fn index(&self, id: I) -> &T {
-        &self.items[id.index()]
-    }
-}
-
-impl<I: Id, T> std::ops::IndexMut<I> for IdVec<I, T> {
-    #[expect(clippy::indexing_slicing, reason = "ids come from this vector's own push; the one indexing place")]
-    fn index_mut(&mut self, id: I) -> &mut T {
-        &mut self.items[id.index()]
     }
 }
 

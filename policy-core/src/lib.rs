@@ -9,10 +9,19 @@
 //! No module does IO, reads the environment or a clock, starts a thread or prints.
 #![warn(clippy::disallowed_methods)]
 
+pub mod analysis;
+pub mod compile;
 pub mod coverage;
 pub mod diagnostic;
+pub mod explain;
+pub mod graph;
+pub mod hypothetical;
 pub mod ids;
+pub mod lower;
 pub mod manifest;
 pub mod model;
+pub mod near;
+pub mod query;
 pub mod snapshot;
 pub mod source;
+pub mod spec;

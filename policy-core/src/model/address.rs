@@ -245,3 +245,15 @@ impl fmt::Display for AddressSet {
         Ok(())
     }
 }
+
+impl From<IntervalSet<u32>> for AddressSet {
+    fn from(v4: IntervalSet<u32>) -> Self {
+        Self { v4, ..Self::default() }
+    }
+}
+
+impl From<IntervalSet<u128>> for AddressSet {
+    fn from(v6: IntervalSet<u128>) -> Self {
+        Self { v6, ..Self::default() }
+    }
+}

@@ -6,10 +6,13 @@
 pub mod address;
 pub mod cluster;
 pub mod flow;
+pub mod hit;
 pub mod interval;
 pub mod labels;
+pub mod leg;
 pub mod policy;
 pub mod ports;
+pub mod premise;
 pub mod profile;
 pub mod verdict;
 
@@ -19,6 +22,7 @@ pub use cluster::{
     WorkloadKind,
 };
 pub use flow::{Flow, Party};
+pub use hit::Hit;
 pub use interval::IntervalSet;
 pub use labels::{LabelSet, Name, Operator, Requirement, Selector};
 pub use policy::{Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, Peers, PortMatch, PortRule, Ports, Rule};

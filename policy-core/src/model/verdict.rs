@@ -126,7 +126,7 @@ pub struct RuleRef {
 }
 
 /// What one end of a flow decides, and by which policies.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct End {
     /// The decision.
     pub outcome: Outcome,
@@ -182,7 +182,7 @@ impl Flag {
 }
 
 /// The whole answer for one flow.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,

@@ -1,0 +1,30 @@
+//! A cluster with its compiled form: the handle to ask.
+
+use crate::compile::{Compiled, compile};
+use crate::model::{Cluster, Flow, Judge, Judgement, Profile, leg};
+
+/// An immutable analysis of one cluster under one profile. Every answer is a pure function of it and the question.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The knobs.
+    pub profile: Profile,
+    /// The compiled form of both.
+    pub compiled: Compiled,
+}
+
+impl Analysis {
+    /// Compiles a cluster under a profile.
+    #[must_use]
+    pub fn new(cluster: Cluster, profile: Profile) -> Self {
+        let compiled = compile(&cluster, &profile);
+        Self { cluster, profile, compiled }
+    }
+}
+
+impl Judge for Analysis {
+    fn judge(&self, flow: &Flow) -> Judgement {
+        leg::judge(&self.compiled, &self.cluster, &self.profile, flow)
+    }
+}

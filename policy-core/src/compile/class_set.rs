@@ -1,0 +1,44 @@
+//! Sets of label classes, sparse or dense.
+
+use fixedbitset::FixedBitSet;
+
+use crate::compile::ClassId;
+use crate::ids::Id;
+
+/// A set of label classes. Small ones are sorted lists, wide ones bitsets.
+#[derive(Clone, Debug)]
+pub(super) enum ClassSet {
+    Sparse(Box<[ClassId]>),
+    Dense(FixedBitSet),
+}
+
+/// A list longer than one in this many classes is kept as bits: the bitset is then the smaller of the two.
+const DENSE_SHARE: usize = 32;
+
+impl ClassSet {
+    /// The set of these classes, in any order, out of `universe` classes.
+    pub(super) fn new(mut classes: Vec<ClassId>, universe: usize) -> Self {
+        classes.sort_unstable();
+        classes.dedup();
+        if classes.len() > universe / DENSE_SHARE && universe > DENSE_SHARE {
+            let mut bits = FixedBitSet::with_capacity(universe);
+            bits.extend(classes.iter().map(|class| class.index()));
+            return Self::Dense(bits);
+        }
+        Self::Sparse(classes.into())
+    }
+
+    pub(super) fn contains(&self, class: ClassId) -> bool {
+        match self {
+            Self::Sparse(classes) => classes.binary_search(&class).is_ok(),
+            Self::Dense(bits) => bits.contains(class.index()),
+        }
+    }
+
+    pub(super) fn iter(&self) -> Box<dyn Iterator<Item = ClassId> + '_> {
+        match self {
+            Self::Sparse(classes) => Box::new(classes.iter().copied()),
+            Self::Dense(bits) => Box::new(bits.ones().map(ClassId::from_index)),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What all families share while they lower: one allocation for equal values, and the findings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use crate::diagnostic::Diagnostic;
+use crate::model::{ContainerPort, LabelSet, Name};
+
+/// Interners and diagnostics of one lowering.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    names: FxHashSet<Name>,
+    labels: FxHashSet<LabelSet>,
+    ports: FxHashSet<Arc<[ContainerPort]>>,
+    diagnostics: Vec<Diagnostic>,
+    errors: usize,
+}
+
+impl Context {
+    /// The one allocation of a text.
+    pub(super) fn name(&mut self, text: &Name) -> Name {
+        if let Some(known) = self.names.get(text) {
+            return known.clone();
+        }
+        self.names.insert(text.clone());
+        text.clone()
+    }
+
+    /// The one allocation of a label set; none is the empty set.
+    pub(super) fn labels(&mut self, written: Option<&BTreeMap<Name, Name>>) -> LabelSet {
+        let pairs = written.into_iter().flatten();
+        let labels: BTreeMap<_, _> = pairs.map(|(key, value)| (self.name(key), self.name(value))).collect();
+        let labels = LabelSet::from(labels);
+        if let Some(known) = self.labels.get(&labels) {
+            return known.clone();
+        }
+        self.labels.insert(labels.clone());
+        labels
+    }
+
+    /// The one allocation of a port list.
+    pub(super) fn ports(&mut self, ports: Vec<ContainerPort>) -> Arc<[ContainerPort]> {
+        if let Some(known) = self.ports.get(ports.as_slice()) {
+            return known.clone();
+        }
+        let ports: Arc<[ContainerPort]> = ports.into();
+        self.ports.insert(ports.clone());
+        ports
+    }
+
+    /// Keeps a finding.
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.errors += usize::from(diagnostic.is_error());
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// How many findings so far stop an answer.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// All findings, sorted by place, so that the order of the input does not show.
+    pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by(|a, b| {
+            let key = |found: &Diagnostic| (found.primary.as_ref().map(|label| label.span), found.rule);
+            key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
+        });
+        self.diagnostics
+    }
+}

@@ -1,0 +1,147 @@
+//! Nodes: those of the input, and those on which pods say that they run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use rustc_hash::FxHashMap;
+
+use crate::diagnostic::Diagnostic;
+use crate::ids::{IdVec, NodeId};
+use crate::lower::addresses::parse_ip;
+use crate::lower::context::Context;
+use crate::lower::input::Input;
+use crate::model::{Name, Node, NodeAddress, NodeAddressKind};
+use crate::snapshot::{NodeBody, PodSpec};
+
+/// All nodes, and their ids by name.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    pub(super) nodes: IdVec<NodeId, Node>,
+    pub(super) ids: FxHashMap<Name, NodeId>,
+}
+
+/// Lowers all nodes.
+pub(super) fn lower(input: &Input<'_>, context: &mut Context) -> Nodes {
+    let mut nodes: BTreeMap<Name, Node> = BTreeMap::new();
+    for (name, (object, body)) in &input.nodes {
+        let labels = context.labels(object.metadata.labels.as_ref());
+        let addresses = written_addresses(body, context);
+        nodes.insert(name.clone(), Node { name: name.clone(), labels, addresses, span: object.span });
+    }
+    let learnt = learn_from_pods(input, context);
+    for (name, addresses) in learnt {
+        let node = nodes.entry(name).or_insert_with_key(|name| {
+            let labels = context.labels(None);
+            Node { name: name.clone(), labels, addresses: Vec::new(), span: None }
+        });
+        if node.addresses.is_empty() {
+            node.addresses = addresses;
+        }
+    }
+    let mut lowered = Nodes::default();
+    for (name, node) in nodes {
+        let id = lowered.nodes.push(node);
+        lowered.ids.insert(name, id);
+    }
+    lowered
+}
+
+fn written_addresses(body: &NodeBody, context: &mut Context) -> Vec<NodeAddress> {
+    let written = body.status.as_ref().and_then(|status| status.addresses.as_ref());
+    let mut addresses = Vec::new();
+    for address in written.into_iter().flatten() {
+        let kind = match address.r#type.as_deref() {
+            Some("InternalIP") => NodeAddressKind::Internal,
+            Some("ExternalIP") => NodeAddressKind::External,
+            _ => continue,
+        };
+        let Some(text) = &address.address else { continue };
+        match parse_ip(text, context) {
+            Some(ip) => addresses.push(NodeAddress { kind, ip }),
+            None => context.report(
+                Diagnostic::warning("IN-19", text.span, format!("`{}` is not an IP address", text.value))
+                    .help("this address of the node is left out"),
+            ),
+        }
+    }
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+/// Which nodes pods and templates name, and the addresses that pods give for them.
+fn learn_from_pods(input: &Input<'_>, context: &mut Context) -> BTreeMap<Name, Vec<NodeAddress>> {
+    let mut learnt: BTreeMap<Name, BTreeSet<NodeAddress>> = BTreeMap::new();
+    for (_, body) in input.workloads.values() {
+        if let Some(node) = node_name(body.template.spec.as_ref()) {
+            learnt.entry(context.name(node)).or_default();
+        }
+    }
+    for (_, body) in input.pods.values() {
+        let Some(node) = node_name(body.spec.as_ref()) else { continue };
+        let addresses = learnt.entry(context.name(node)).or_default();
+        let host_ip = body.status.as_ref().and_then(|status| status.host_ip.as_ref());
+        // A bad hostIP is reported once, with the pod.
+        if let Some(ip) = host_ip.and_then(|text| text.value.parse::<IpAddr>().ok()) {
+            addresses.insert(NodeAddress { kind: NodeAddressKind::Internal, ip: ip.to_canonical() });
+        }
+    }
+    learnt.into_iter().map(|(name, addresses)| (name, addresses.into_iter().collect())).collect()
+}
+
+/// The node that a pod names; the API has `""` for none.
+pub(super) fn node_name(spec: Option<&PodSpec>) -> Option<&Name> {
+    spec.and_then(|spec| spec.node_name.as_ref()).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lower::testing::{lower_all, node, pod, warnings};
+    use crate::model::NodeAddressKind;
+
+    #[test]
+    fn internal_and_external_addresses_are_read_and_others_ignored() {
+        let addresses = [("Hostname", "n1"), ("ExternalIP", "198.51.100.11"), ("InternalIP", "10.0.0.11")];
+        let (cluster, found) = lower_all(vec![node("n1", &addresses).done(), pod("x", "a").done()]);
+        let node = cluster.nodes.values().next().unwrap();
+        let kinds: Vec<_> = node.addresses.iter().map(|address| (address.kind, address.ip.to_string())).collect();
+        assert_eq!(
+            kinds,
+            [
+                (NodeAddressKind::Internal, "10.0.0.11".to_owned()),
+                (NodeAddressKind::External, "198.51.100.11".to_owned()),
+            ]
+        );
+        assert!(found.is_empty());
+    }
+
+    #[test]
+    fn a_bad_node_address_is_left_out() {
+        // IN-19
+        let bad = node("n1", &[("InternalIP", "10.0.0.256"), ("InternalIP", "fd00::1")]).done();
+        let (cluster, found) = lower_all(vec![bad, pod("x", "a").done()]);
+        assert_eq!(cluster.nodes.values().next().unwrap().addresses.len(), 1);
+        assert_eq!(warnings(&found), ["IN-19: `10.0.0.256` is not an IP address"]);
+    }
+
+    #[test]
+    fn a_node_that_only_pods_name_learns_its_addresses_from_them() {
+        // NP-20
+        let (cluster, _) = lower_all(vec![
+            pod("x", "a").on_node("n2").host_ip("10.0.0.12").done(),
+            pod("x", "b").on_node("n2").host_ip("10.0.0.12").done(),
+            pod("x", "c").on_node("n1").done(),
+        ]);
+        let found: Vec<_> = cluster.nodes.values().map(|node| (&*node.name, node.addresses.len())).collect();
+        assert_eq!(found, [("n1", 0), ("n2", 1)]);
+        assert!(cluster.nodes.values().all(|node| node.span.is_none()));
+    }
+
+    #[test]
+    fn a_node_object_wins_over_what_pods_say() {
+        let written = node("n1", &[("InternalIP", "10.0.0.11")]).done();
+        let (cluster, _) = lower_all(vec![written, pod("x", "a").on_node("n1").host_ip("10.9.9.9").done()]);
+        let node = cluster.nodes.values().next().unwrap();
+        assert_eq!(node.addresses.iter().map(|address| address.ip.to_string()).collect::<Vec<_>>(), ["10.0.0.11"]);
+    }
+}

@@ -1,0 +1,231 @@
+//! From a leg to the questions that its two ends put to their policies (NP-6, NP-18 … NP-25).
+//!
+//! Which address an end's policies see depends on hosts, own nodes and translation; what they then say is the
+//! business of the two implementations of [`Policies`].
+
+use crate::ids::{NodeId, PodId, PolicyId};
+use crate::model::premise::{self, Seen};
+use crate::model::profile::{EgressServiceView, Exemption, LocalSnatView};
+use crate::model::{
+    Cluster, Condition, Direction, End, Family, Flag, Flow, Judgement, Knob, KnobSet, Outcome, Party, Profile, Protocol,
+};
+
+/// One end's question to its policies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// The direction of the policies that are asked.
+    pub direction: Direction,
+    /// The other end, as these policies see it.
+    pub other: Seen,
+    /// The pod on which port names are looked up: the destination, if it is one (NP-16, NP-16a).
+    pub names_of: Option<PodId>,
+    /// The family of the flow (NP-30).
+    pub family: Family,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The destination's port.
+    pub port: u16,
+}
+
+/// The policies of a cluster, as one evaluator knows them.
+pub trait Policies {
+    /// The policies that isolate a pod in a direction, in id order (NP-1, NP-3, NP-4).
+    fn isolating(&self, pod: PodId, direction: Direction) -> Vec<PolicyId>;
+    /// What the isolating policies of `pod` say (NP-5, NP-7, NP-8); `isolating` is not empty.
+    fn ask(&self, pod: PodId, question: &Question, isolating: Vec<PolicyId>) -> End;
+}
+
+/// Judges a leg by the policies of both ends (NP-6).
+pub fn judge(policies: &impl Policies, cluster: &Cluster, profile: &Profile, flow: &Flow) -> Judgement {
+    let mut flags = match premise::premise(cluster, profile, flow) {
+        Ok(flags) => flags,
+        Err(judgement) => return *judgement,
+    };
+    let leg = Leg { policies, cluster, profile };
+    let (egress, ingress) = (leg.egress(flow), leg.ingress(flow));
+    if egress.rule == "NP-19" || ingress.rule == "NP-19" {
+        flags.push(Flag::OwnNode);
+        flags.sort_unstable();
+    }
+    Judgement::of_ends(egress, ingress, flags)
+}
+
+/// Whether a host is the node of a pod (NP-19).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OwnNode {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+    /// The pod's node or the host is not known.
+    Unknown,
+}
+
+/// Whether `host` is the node of `pod` (NP-19).
+#[must_use]
+pub fn own_node(cluster: &Cluster, pod: PodId, host: Option<NodeId>) -> OwnNode {
+    match (cluster.pods.at(pod).node, host) {
+        (Some(own), Some(host)) if own == host => OwnNode::Yes,
+        (Some(_), Some(_)) => OwnNode::No,
+        _ => OwnNode::Unknown,
+    }
+}
+
+struct Leg<'a, P> {
+    policies: &'a P,
+    cluster: &'a Cluster,
+    profile: &'a Profile,
+}
+
+impl<P: Policies> Leg<'_, P> {
+    /// The source's end.
+    fn egress(&self, flow: &Flow) -> End {
+        let Seen::Pod(pod) = self.seen(flow.source) else { return End::open(open_rule(self.seen(flow.source))) };
+        let destination = self.seen(flow.destination);
+        let isolating = self.policies.isolating(pod, Direction::Egress);
+        if isolating.is_empty() {
+            return End::open("NP-4");
+        }
+        // NP-19: egress to the own node.
+        let own_node = match (self.profile.egress_to_own_node, destination) {
+            (Exemption::Allow, Seen::Host { node, .. }) => self.own_node(pod, node),
+            _ => OwnNode::No,
+        };
+        if own_node == OwnNode::Yes {
+            return End { outcome: Outcome::Allowed, rule: "NP-19", isolating, admitting: Vec::new() };
+        }
+        let names_of = |seen| match seen {
+            Seen::Pod(pod) => Some(pod),
+            _ => None,
+        };
+        let ask = |other: Seen, port: u16| {
+            let question = Question {
+                direction: Direction::Egress,
+                other,
+                names_of: names_of(other),
+                family: flow.family,
+                protocol: flow.protocol,
+                port,
+            };
+            self.policies.ask(pod, &question, isolating.clone())
+        };
+        // NP-23: before or after destination translation.
+        let end = match flow.dialled {
+            None => ask(destination, flow.port),
+            Some(dialled) => {
+                let before = || ask(Seen::Address(dialled.ip()), dialled.port());
+                let after = || ask(destination, flow.port);
+                let external = matches!(destination, Seen::Address(_));
+                match self.profile.egress_service_view {
+                    Some(EgressServiceView::PreDnat) => before(),
+                    Some(EgressServiceView::PostDnat) => after(),
+                    None if !external => after(),
+                    Some(EgressServiceView::Both) => either(before(), after(), Knob::EgressServiceView, "NP-23"),
+                    // Endpoints outside the cluster may or may not be subject to ipBlocks at all.
+                    None => match either(before(), after(), Knob::EgressServiceView, "NP-23") {
+                        end if end.outcome == Outcome::Allowed => end,
+                        end => undefined(end, Knob::EgressServiceView, "NP-23"),
+                    },
+                }
+            }
+        };
+        if_placed(end, own_node)
+    }
+
+    /// The destination's end.
+    fn ingress(&self, flow: &Flow) -> End {
+        let Seen::Pod(pod) = self.seen(flow.destination) else {
+            return End::open(open_rule(self.seen(flow.destination)));
+        };
+        let isolating = self.policies.isolating(pod, Direction::Ingress);
+        if isolating.is_empty() {
+            return End::open("NP-4");
+        }
+        let own =
+            || End { outcome: Outcome::Allowed, rule: "NP-19", isolating: isolating.clone(), admitting: Vec::new() };
+        let ask = |other: Seen| {
+            let question = Question {
+                direction: Direction::Ingress,
+                other,
+                names_of: Some(pod),
+                family: flow.family,
+                protocol: flow.protocol,
+                port: flow.port,
+            };
+            self.policies.ask(pod, &question, isolating.clone())
+        };
+        let from = |source: Seen| {
+            let own_node = match source {
+                Seen::Host { node, .. } => self.own_node(pod, node),
+                _ => OwnNode::No,
+            };
+            match own_node {
+                OwnNode::Yes => own(),
+                other => if_placed(ask(source), other),
+            }
+        };
+        let client = self.seen(flow.source);
+        let Some(masquerader) = flow.masqueraded_by else { return from(client) };
+        // NP-24: a node put its own address in the client's place.
+        let node_view = Seen::Host { node: Some(masquerader), pod: None };
+        let local = || match self.profile.local_snat_view {
+            LocalSnatView::Client => from(client),
+            LocalSnatView::Node => own(),
+            LocalSnatView::Both => either(from(client), own(), Knob::LocalSnatView, "NP-24"),
+        };
+        match self.own_node(pod, Some(masquerader)) {
+            OwnNode::Yes => local(),
+            OwnNode::No => from(node_view),
+            OwnNode::Unknown => match (local(), ask(node_view)) {
+                (here, there) if here.outcome == there.outcome => there,
+                (_, there) => End { outcome: Outcome::Conditional(Condition::Placement), rule: "NP-24", ..there },
+            },
+        }
+    }
+
+    fn seen(&self, party: Party) -> Seen {
+        premise::seen(self.cluster, self.profile, party)
+    }
+
+    fn own_node(&self, pod: PodId, host: Option<NodeId>) -> OwnNode {
+        own_node(self.cluster, pod, host)
+    }
+}
+
+/// Why an end that is no selectable pod is open: NP-22 for pods on the host's network, NP-1 for the rest.
+fn open_rule(seen: Seen) -> &'static str {
+    match seen {
+        Seen::Host { pod: Some(_), .. } => "NP-22",
+        _ => "NP-1",
+    }
+}
+
+/// Two views of one end: what they agree on, or undefined by `knob`.
+fn either(one: End, other: End, knob: Knob, rule: &'static str) -> End {
+    if one.outcome == other.outcome { other } else { undefined(merge(one, other), knob, rule) }
+}
+
+fn merge(one: End, other: End) -> End {
+    let knobs = |outcome| match outcome {
+        Outcome::Undefined(knobs) => knobs,
+        _ => KnobSet::EMPTY,
+    };
+    let outcome = Outcome::Undefined(knobs(one.outcome).union(knobs(other.outcome)));
+    End { outcome, admitting: Vec::new(), ..other }
+}
+
+fn undefined(end: End, knob: Knob, rule: &'static str) -> End {
+    let knobs = match end.outcome {
+        Outcome::Undefined(knobs) => knobs,
+        _ => KnobSet::EMPTY,
+    };
+    End { outcome: Outcome::Undefined(knobs.union(KnobSet::one(knob))), rule, ..end }
+}
+
+/// NP-19: what is not admitted may still be, if the pod runs on that node.
+fn if_placed(end: End, own_node: OwnNode) -> End {
+    if own_node == OwnNode::Unknown && end.outcome != Outcome::Allowed {
+        return End { outcome: Outcome::Conditional(Condition::Placement), rule: "NP-19", ..end };
+    }
+    end
+}

@@ -1,0 +1,180 @@
+//! What holds for a flow before any policy is asked: finished pods, families, self traffic, enforcement.
+
+use std::net::IpAddr;
+
+use crate::ids::{NodeId, PodId};
+use crate::model::profile::{Exemption, HostNetworkPods};
+use crate::model::{
+    AddressSet, Cluster, End, Family, Flag, Flow, Hit, Judgement, Knob, KnobSet, Party, Pod, PodState, Profile, Verdict,
+};
+
+/// An end of a flow as policies see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// A pod that policies select and match by labels.
+    Pod(PodId),
+    /// A process on a host: a node's own, or a hostNetwork pod that is treated as one (NP-22).
+    Host {
+        /// The node, when known.
+        node: Option<NodeId>,
+        /// The hostNetwork pod, if it is one.
+        pod: Option<PodId>,
+    },
+    /// An address that is neither.
+    Address(IpAddr),
+}
+
+/// The addresses behind an end, as far as an ipBlock can know them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Whereabouts {
+    /// Exactly these; never empty.
+    Known(Vec<IpAddr>),
+    /// One address out of this set, which is never empty; the knob says how to narrow it down.
+    Within(AddressSet, Knob),
+}
+
+impl Whereabouts {
+    /// Whether a set of addresses holds the end (NP-12). Of several known addresses nobody says which one is used.
+    #[must_use]
+    pub fn within(&self, addresses: &AddressSet) -> Hit {
+        match self {
+            Self::Known(known) => match known.iter().filter(|address| addresses.contains(**address)).count() {
+                0 => Hit::No,
+                count if count == known.len() => Hit::Yes,
+                _ => Hit::Maybe(KnobSet::one(Knob::NodeCidrs)),
+            },
+            Self::Within(range, _) if range.is_disjoint(addresses) => Hit::No,
+            Self::Within(range, _) if range.is_subset(addresses) => Hit::Yes,
+            Self::Within(_, knob) => Hit::Maybe(KnobSet::one(*knob)),
+        }
+    }
+}
+
+/// Whether a pod counts as a process of its node (NP-22).
+#[must_use]
+pub fn is_host(pod: &Pod, profile: &Profile) -> bool {
+    pod.host_network && profile.hostnetwork_pods == HostNetworkPods::AsNode
+}
+
+/// How policies see a party (NP-22).
+#[must_use]
+pub fn seen(cluster: &Cluster, profile: &Profile, party: Party) -> Seen {
+    match party {
+        Party::Pod(id) => match cluster.pods.at(id) {
+            pod if is_host(pod, profile) => Seen::Host { node: pod.node, pod: Some(id) },
+            _ => Seen::Pod(id),
+        },
+        Party::Node(node) => Seen::Host { node: Some(node), pod: None },
+        Party::Address(address) => Seen::Address(address),
+    }
+}
+
+/// The addresses of a pod in one family.
+#[must_use]
+pub fn pod_whereabouts(cluster: &Cluster, profile: &Profile, pod: &Pod, family: Family) -> Whereabouts {
+    match pod.address(family) {
+        Some(address) => Whereabouts::Known(vec![address]),
+        None if pod.host_network => host_whereabouts(cluster, profile, pod.node, family),
+        None => Whereabouts::Within(profile.pod_cidrs.of(family), Knob::PodCidrs),
+    }
+}
+
+/// The addresses that processes of a node use as source in one family.
+#[must_use]
+pub fn host_whereabouts(cluster: &Cluster, profile: &Profile, node: Option<NodeId>, family: Family) -> Whereabouts {
+    let known = node.map(|node| cluster.nodes.at(node).source_addresses(family)).unwrap_or_default();
+    if known.is_empty() {
+        Whereabouts::Within(profile.node_cidrs.of(family), Knob::NodeCidrs)
+    } else {
+        Whereabouts::Known(known)
+    }
+}
+
+/// The families in which a party can talk (NP-30).
+#[must_use]
+pub fn families(cluster: &Cluster, profile: &Profile, party: Party) -> Vec<Family> {
+    let of_node = |node: Option<NodeId>| -> Vec<Family> {
+        let has =
+            |family: &Family| node.is_some_and(|node| !cluster.nodes.at(node).source_addresses(*family).is_empty());
+        Family::ALL.into_iter().filter(has).collect()
+    };
+    let known = match party {
+        Party::Address(address) => vec![Family::of(address)],
+        Party::Node(node) => of_node(Some(node)),
+        Party::Pod(id) => match cluster.pods.at(id) {
+            pod if pod.is_unaddressed() && pod.host_network => of_node(pod.node),
+            pod => Family::ALL.into_iter().filter(|family| pod.address(*family).is_some()).collect(),
+        },
+    };
+    if known.is_empty() { profile.pod_families.clone() } else { known }
+}
+
+/// A judgement that needs no policy, or the flags that go with the one that does.
+///
+/// # Errors
+/// The judgement, when the model alone decides: NP-18, NP-27, NP-30, NP-32.
+pub fn premise(cluster: &Cluster, profile: &Profile, flow: &Flow) -> Result<Vec<Flag>, Box<Judgement>> {
+    let pod = |party: Party| match party {
+        Party::Pod(id) => Some(cluster.pods.at(id)),
+        _ => None,
+    };
+    let (source, destination) = (pod(flow.source), pod(flow.destination));
+    let finished = |pod: Option<&Pod>| pod.is_some_and(|pod| pod.state == PodState::Finished);
+    let decided = |verdict, rule| Err(Box::new(Judgement::before_policies(verdict, rule)));
+
+    // NP-27: a finished pod has no network.
+    if finished(source) {
+        return decided(Verdict::NoRoute, "NP-27");
+    }
+    if finished(destination) {
+        return decided(Verdict::NoListener, "NP-27");
+    }
+
+    let flags = flags(profile, flow, source, destination);
+    let allowed = |rule, flag| {
+        let mut flags = flags.clone();
+        flags.push(flag);
+        flags.sort_unstable();
+        Err(Box::new(Judgement::of_ends(End::open(rule), End::open(rule), flags)))
+    };
+    // NP-18: loopback and a pod's own address. A template asked to itself means two pods of its workload.
+    let loopback = matches!(flow.destination, Party::Address(address) if address.is_loopback());
+    let itself = flow.source == flow.destination && source.is_some_and(|pod| pod.state != PodState::Template);
+    let through_service = flow.dialled.is_some() && profile.self_via_service == Exemption::Policy;
+    if loopback || (itself && !through_service) {
+        return allowed("NP-18", Flag::SelfTraffic);
+    }
+    // NP-30: both ends must have the family.
+    let speaks = |party| families(cluster, profile, party).contains(&flow.family);
+    if !speaks(flow.source) || !speaks(flow.destination) {
+        return decided(Verdict::NoRoute, "NP-30");
+    }
+    // NP-32: nobody enforces.
+    if !profile.enforcement {
+        return if cluster.policies.is_empty() {
+            Err(Box::new(Judgement::of_ends(End::open("NP-32"), End::open("NP-32"), flags)))
+        } else {
+            allowed("NP-32", Flag::UnenforcedPolicies)
+        };
+    }
+    Ok(flags)
+}
+
+fn flags(profile: &Profile, flow: &Flow, source: Option<&Pod>, destination: Option<&Pod>) -> Vec<Flag> {
+    let either = |test: &dyn Fn(&Pod) -> bool| source.is_some_and(test) || destination.is_some_and(test);
+    let mut flags = Vec::new();
+    if destination.is_some_and(|pod| !pod.declares(flow.protocol, flow.port)) {
+        flags.push(Flag::UndeclaredPort); // M-5
+    }
+    if either(&|pod| matches!(pod.state, PodState::Template | PodState::Pending)) {
+        flags.push(Flag::Hypothetical); // NP-11b, NP-27
+    }
+    if either(&|pod| is_host(pod, profile)) {
+        flags.push(Flag::HostNetwork); // NP-22
+    }
+    if matches!(flow.source, Party::Address(_)) && destination.is_some_and(|pod| !pod.host_network) {
+        flags.push(Flag::RouteAssumed);
+    }
+    flags.sort_unstable();
+    flags
+}

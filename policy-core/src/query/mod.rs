@@ -1,0 +1,12 @@
+//! Questions and their answers: who reaches whom, on which ports.
+
+mod bundle;
+pub mod pair;
+pub mod reach;
+pub mod subject;
+
+pub(crate) use bundle::outside_of;
+pub use bundle::{Actor, outside};
+pub use pair::{PortVerdicts, between};
+pub use reach::{Cell, can, reach};
+pub use subject::{PortAsk, Subject, SubjectError, SubjectProblem, Target};

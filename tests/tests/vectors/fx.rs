@@ -1,0 +1,145 @@
+//! The common fixture, what a vector adds to it, and how it asks.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use policy_core::ids::NodeId;
+use policy_core::model::{Cluster, Family, Flag, Flow, Judgement, KnobSet, Party, Profile, Protocol, Verdict};
+use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at};
+
+pub(crate) use policy_core::model::Verdict::{Allowed, Denied, NoListener, NoRoute, Undefined};
+
+/// The external client of the vectors.
+pub(crate) const C: &str = "203.0.113.7";
+
+/// The fixture with the additions of one vector.
+pub(crate) struct Fx {
+    texts: Vec<(String, String)>,
+    profile: Profile,
+}
+
+/// A question without any address translation.
+pub(crate) fn fx() -> Fx {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/corpus/fx/manifests");
+    let names = ["namespaces.yaml", "nodes.yaml", "pods.yaml", "services.yaml"];
+    let texts = names.iter().map(|name| ((*name).to_owned(), fs::read_to_string(folder.join(name)).unwrap()));
+    Fx { texts: texts.collect(), profile: Profile::default() }
+}
+
+impl Fx {
+    /// Adds a NetworkPolicy with this spec, in YAML flow style.
+    pub(crate) fn policy(mut self, namespace: &str, spec: &str) -> Self {
+        let name = format!("policy-{}", self.texts.len());
+        let text = format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: \"{namespace}\"}}\nspec: {spec}\n"
+        );
+        self.texts.push((format!("{name}.yaml"), text));
+        self
+    }
+
+    /// Sets a knob.
+    pub(crate) fn set(mut self, knob: &str, value: &str) -> Self {
+        self.profile.set(knob, value).unwrap();
+        self
+    }
+
+    /// Replaces the one occurrence of `from` in all texts.
+    pub(crate) fn edit(mut self, from: &str, to: &str) -> Self {
+        let count: usize = self.texts.iter().map(|(_, text)| text.matches(from).count()).sum();
+        assert_eq!(count, 1, "`{from}` occurs {count} times");
+        for (_, text) in &mut self.texts {
+            *text = text.replace(from, to);
+        }
+        self
+    }
+
+    /// The same objects in the opposite order.
+    pub(crate) fn reversed(mut self) -> Self {
+        self.texts.reverse();
+        self
+    }
+
+    /// Reads and lowers without refusing anything.
+    pub(crate) fn load(&self) -> Loaded {
+        load(self.texts.clone())
+    }
+
+    fn cluster(&self) -> Cluster {
+        let loaded = self.load();
+        let errors: Vec<_> = loaded.errors().map(|error| loaded.describe(error)).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        loaded.cluster
+    }
+
+    /// Asks one question; `from` and `to` as in [`leg`](Fx::leg).
+    #[track_caller]
+    pub(crate) fn check(&self, from: &str, to: &str, wanted: Verdict) -> Judgement {
+        let cluster = self.cluster();
+        let flow = flow(&cluster, from, to);
+        self.judge(&cluster, &flow, wanted)
+    }
+
+    /// Asks one question and wants a flag with the answer.
+    #[track_caller]
+    pub(crate) fn check_flag(&self, from: &str, to: &str, wanted: Verdict, flag: Flag) {
+        let judgement = self.check(from, to, wanted);
+        assert!(judgement.flags.contains(&flag), "{from} -> {to}: no {flag:?} in {:?}", judgement.flags);
+    }
+
+    /// Asks about a leg: the flow after translation, `dialled` by the client and masqueraded by `node`.
+    ///
+    /// `from`: `ns/pod`, `node:NAME`, or an address; `to` with `:PORT` and perhaps `/udp`, `/sctp` behind it.
+    #[track_caller]
+    pub(crate) fn leg(&self, from: &str, to: &str, dialled: &str, node: Option<&str>, wanted: Verdict) -> Judgement {
+        let cluster = self.cluster();
+        let mut flow = flow(&cluster, from, to);
+        flow.dialled = Some(dialled.parse().unwrap());
+        flow.masqueraded_by = node.map(|node| find_node(&cluster, node));
+        self.judge(&cluster, &flow, wanted)
+    }
+
+    #[track_caller]
+    fn judge(&self, cluster: &Cluster, flow: &Flow, wanted: Verdict) -> Judgement {
+        let [spec, compiled] = Backend::ALL.map(|backend| judge_once(backend, cluster, &self.profile, flow));
+        assert_eq!(spec.verdict, wanted, "spec on {flow:?}: {spec:#?}");
+        assert_eq!(compiled, spec, "compiled differs from spec on {flow:?}");
+        spec
+    }
+}
+
+/// The names of the knobs on which a verdict depends.
+pub(crate) fn knobs(judgement: &Judgement) -> Vec<&'static str> {
+    let knobs: KnobSet = judgement.knobs();
+    knobs.iter().map(|knob| knob.name()).collect()
+}
+
+fn flow(cluster: &Cluster, from: &str, to: &str) -> Flow {
+    let (to, protocol) = match to.rsplit_once('/') {
+        Some((to, "udp")) => (to, Protocol::Udp),
+        Some((to, "sctp")) => (to, Protocol::Sctp),
+        _ => (to, Protocol::Tcp),
+    };
+    let (to, port) = to.rsplit_once(':').unwrap();
+    let (source, destination) = (party(cluster, from), party(cluster, to));
+    let address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    let family = address(to).or(address(from)).map_or(Family::V4, Family::of);
+    Flow::direct(source, destination, family, protocol, port.parse().unwrap())
+}
+
+fn party(cluster: &Cluster, text: &str) -> Party {
+    if let Some(node) = text.strip_prefix("node:") {
+        return Party::Node(find_node(cluster, node));
+    }
+    match text.trim_matches(['[', ']']).parse() {
+        Ok(address) => party_at(cluster, address),
+        Err(_) => {
+            let (namespace, name) = text.split_once('/').unwrap();
+            Party::Pod(find_pod(cluster, namespace, name).unwrap())
+        }
+    }
+}
+
+fn find_node(cluster: &Cluster, name: &str) -> NodeId {
+    cluster.nodes.iter().find(|(_, node)| *node.name == *name).unwrap().0
+}

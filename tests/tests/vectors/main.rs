@@ -1,0 +1,14 @@
+//! The test vectors TV-1 … TV-44, each asked of both evaluators on the common fixture `fixtures/corpus/fx`.
+//!
+//! Services are not modelled yet. Where a vector goes through one, the test builds the *leg* by hand: the flow after
+//! address translation, with what the client dialled and who masqueraded. That Services yield these legs (which
+//! endpoints, which node translates: SVC-5, SVC-9, KP-3, KP-4) is the other half of such a vector and comes with them.
+
+mod ends;
+mod fx;
+mod lifecycle;
+mod peers;
+mod ports;
+mod selection;
+mod translation;
+mod validation;
