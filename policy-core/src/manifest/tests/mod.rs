@@ -3,6 +3,7 @@
 mod corpus;
 mod dumps;
 mod faults;
+mod hostile;
 mod objects;
 
 use super::*;
