@@ -39,7 +39,7 @@ impl ReachabilityGraph {
         for block in &connections.blocks {
             for source in connections.sources(block) {
                 for destination in connections.destinations(block) {
-                    let edge = reach.entry((source, *destination)).or_insert_with(|| Reach { ports: Vec::new() });
+                    let edge = reach.entry((*source, *destination)).or_insert_with(|| Reach { ports: Vec::new() });
                     edge.ports.push((block.families.clone(), block.ports.clone()));
                     if reach.len() > edges {
                         return None;

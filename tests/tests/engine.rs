@@ -19,7 +19,7 @@ fn expand(all: &Connections) -> BTreeMap<(GroupId, GroupId, Family), PortValue> 
         for source in all.sources(block) {
             for destination in all.destinations(block) {
                 for family in &block.families {
-                    let before = values.insert((source, *destination, *family), block.ports.clone());
+                    let before = values.insert((*source, *destination, *family), block.ports.clone());
                     assert_eq!(before, None, "two blocks for one pair");
                 }
             }

@@ -13,7 +13,7 @@ use crate::compile::{AddressClassId, BlockId};
 use crate::ids::{Id, IdVec};
 use crate::model::interval::Point;
 use crate::model::premise::Whereabouts;
-use crate::model::{AddressSet, Family, IntervalSet, Knob, KnobSet};
+use crate::model::{AddressSet, Family, Hit, IntervalSet, Knob, KnobSet};
 
 /// What ipBlocks know of an end.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -24,6 +24,14 @@ pub(super) struct AddressClass {
     pub(super) possible: Box<[BlockId]>,
     /// What the possible ones depend on.
     pub(super) knobs: KnobSet,
+}
+
+impl AddressClass {
+    /// The blocks that hold it, with how surely.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (BlockId, Hit)> + '_ {
+        let certain = self.certain.iter().map(|block| (*block, Hit::Yes));
+        certain.chain(self.possible.iter().map(|block| (*block, Hit::Maybe(self.knobs))))
+    }
 }
 
 /// All address classes of a cluster.

@@ -28,6 +28,11 @@ impl ClassSet {
         Self::Sparse(classes.into())
     }
 
+    /// Whether the set is kept as bits.
+    pub(super) fn is_wide(&self) -> bool {
+        matches!(self, Self::Dense(_))
+    }
+
     pub(super) fn contains(&self, class: ClassId) -> bool {
         match self {
             Self::Sparse(classes) => classes.binary_search(&class).is_ok(),

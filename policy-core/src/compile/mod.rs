@@ -9,10 +9,12 @@ mod classes;
 pub mod connections;
 pub mod groups;
 mod interner;
+mod kinds;
 pub mod ports;
 mod rows;
 mod selectors;
 mod table;
+mod values;
 
 use crate::compile::atoms::Atoms;
 use crate::compile::classes::{Classes, Classifier};
@@ -42,6 +44,10 @@ crate::id_type!(
     PeersId
 );
 crate::id_type!(
+    /// A distinct set of label classes.
+    ClassSetId
+);
+crate::id_type!(
     /// A distinct port list.
     PortExprId
 );
@@ -63,16 +69,28 @@ crate::id_type!(
     ValueId
 );
 crate::id_type!(
-    /// Sources with the same egress profile.
+    /// Label classes that every peer list of one direction treats alike.
+    CellId
+);
+crate::id_type!(
+    /// An address class, cut down to the blocks that one direction uses.
+    ViewId
+);
+crate::id_type!(
+    /// A kind of source: groups that are alike as sources.
+    SourceKindId
+);
+crate::id_type!(
+    /// A kind of destination: groups that are alike as destinations.
+    DestinationKindId
+);
+crate::id_type!(
+    /// Sources with the same role and egress profile.
     SenderId
 );
 crate::id_type!(
-    /// Senders whose peerless egress rules are the same.
-    SenderGroupId
-);
-crate::id_type!(
-    /// A distinct row.
-    RowId
+    /// A distinct list of wide class sets.
+    WideId
 );
 
 /// A cluster, compiled under one profile.
@@ -188,7 +206,7 @@ impl Compiled {
         let address = self.atoms.class(other.address);
         let mut value = PortValue::default();
         for term in &profile.terms {
-            let hit = self.table.peers.at(term.peers).hit(other.class, address);
+            let hit = self.table.peers_hit(term.peers, other.class, address);
             if hit != Hit::No {
                 value = value.union(&self.table.ports.at(term.ports).resolve(names).under(hit));
             }
@@ -207,7 +225,7 @@ impl Compiled {
             if ports == Hit::No {
                 return Hit::No;
             }
-            ports.and(self.table.peers.at(term.peers).hit(other.class, address))
+            ports.and(self.table.peers_hit(term.peers, other.class, address))
         };
         let rules = self.table.profile(class, question.direction).rules.iter();
         rules.map(|(rule, term)| (*rule, hit(term))).collect()

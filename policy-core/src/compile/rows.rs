@@ -1,364 +1,459 @@
-//! All pairs and all ports, factored: one row for each kind of destination, equal rows once.
+//! All pairs and all ports, factored: for each kind of destination, which sources reach it on which ports.
 //!
-//! A row says what reaches a destination from every source, in three steps from coarse to fine: senders with the
-//! same peerless rules, then egress profiles that a rule of theirs treats differently, then source kinds that a rule
-//! of the destination names. Each step lists only what differs from the step before, so a row costs what policies
-//! say about that destination, not the number of sources.
+//! What a source may send a destination depends on its egress profile alone (its *sender*): rules with wide peers
+//! make an array over senders that many destinations share, rules that name few pods or hold an address make a
+//! short list of exceptions. What a destination admits cuts the source kinds into a few regions that depend on its
+//! ingress profile. A row is the product of the two, made on demand and never stored.
 
+use std::rc::Rc;
+
+use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use crate::compile::groups::{DestinationKindId, Kind, Role, Signatures, SourceKindId};
+use crate::compile::groups::Role;
 use crate::compile::interner::Interner;
-use crate::compile::ports::PortValue;
+use crate::compile::kinds::{Kind, Kinds, Signatures};
 use crate::compile::table::Term;
-use crate::compile::{Compiled, PeersId, PortExprId, PortTableId, ProfileId, RowId, SenderGroupId, SenderId, ValueId};
+use crate::compile::values::Values;
+use crate::compile::{
+    BlockId, CellId, ClassSetId, Compiled, PeersId, PortExprId, PortTableId, ProfileId, SenderId, SourceKindId,
+    ValueId, ViewId, WideId,
+};
 use crate::ids::{Id, IdVec};
 use crate::model::{Direction, Family, Hit};
 
-/// What reaches one kind of destination.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+/// Disjoint regions of source kinds, by value; kinds in no region have the value nothing.
+type Regions = Vec<(ValueId, FixedBitSet)>;
+/// The source kinds that a peer list matches, by how surely.
+type Matched = Rc<Vec<(Hit, FixedBitSet)>>;
+/// What tells the ingress cuts of destinations apart. The family is there only if blocks are among the peers.
+type IngressKey = (ProfileId, Option<PortTableId>, Option<Family>);
+/// Wide class sets that hold a destination, and its table of port names.
+type WideKey = (WideId, Option<PortTableId>);
+/// What each sender may send.
+type WideValues = Rc<IdVec<SenderId, ValueId>>;
+
+/// An egress term with its sender.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    sender: SenderId,
+    ports: PortExprId,
+}
+
+/// What may be sent to one kind of destination, by sender.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Sending {
+    wide: WideKey,
+    /// Senders that may send something else than the wide array says, sorted.
+    exceptions: Vec<(SenderId, ValueId)>,
+}
+
+/// Everything that makes up the row of one kind of destination in one family: equal parts, equal rows.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Row {
-    /// What all sources of a sender group reach; groups that reach nothing are left out.
-    pub(super) groups: Vec<(SenderGroupId, ValueId)>,
-    /// Senders that differ from their group.
-    pub(super) senders: Vec<(SenderId, ValueId)>,
-    /// Source kinds that differ from their sender.
-    pub(super) kinds: Vec<(SourceKindId, ValueId)>,
-}
-
-/// Who sends: a role, and the egress profile of pods.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Sender {
-    pub(super) role: Role,
-    pub(super) profile: Option<ProfileId>,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct SenderGroup {
+    /// `None` when the destination is not isolated.
+    ingress: Option<IngressKey>,
+    sending: Sending,
     role: Role,
-    isolated: bool,
-    /// The port lists of the rules without peers.
-    anybody: Vec<PortExprId>,
 }
 
-/// Interned values with remembered operations.
-#[derive(Debug)]
-pub(super) struct Values {
-    interner: Interner<ValueId, PortValue>,
-    unions: FxHashMap<(ValueId, ValueId), ValueId>,
-    intersections: FxHashMap<(ValueId, ValueId), ValueId>,
-    resolved: FxHashMap<(PortExprId, Option<PortTableId>, Hit), ValueId>,
-}
-
-impl Values {
-    fn new() -> Self {
-        let mut interner = Interner::default();
-        interner.intern(PortValue::default());
-        interner.intern(PortValue::all());
-        Self {
-            interner,
-            unions: FxHashMap::default(),
-            intersections: FxHashMap::default(),
-            resolved: FxHashMap::default(),
-        }
-    }
-
-    fn nothing(&self) -> ValueId {
-        ValueId::from_index(0)
-    }
-
-    fn everything(&self) -> ValueId {
-        ValueId::from_index(1)
-    }
-
-    pub(super) fn get(&self, id: ValueId) -> &PortValue {
-        self.interner.keys().at(id)
-    }
-
-    fn union(&mut self, a: ValueId, b: ValueId) -> ValueId {
-        if a == b || b == self.nothing() {
-            return a;
-        }
-        if a == self.nothing() {
-            return b;
-        }
-        let key = (a.min(b), a.max(b));
-        if let Some(known) = self.unions.get(&key) {
-            return *known;
-        }
-        let union = self.get(a).union(self.get(b));
-        let id = self.interner.intern(union);
-        self.unions.insert(key, id);
-        id
-    }
-
-    fn intersection(&mut self, a: ValueId, b: ValueId) -> ValueId {
-        if a == b || a == self.everything() {
-            return b;
-        }
-        if b == self.everything() {
-            return a;
-        }
-        if a == self.nothing() || b == self.nothing() {
-            return self.nothing();
-        }
-        let key = (a.min(b), a.max(b));
-        if let Some(known) = self.intersections.get(&key) {
-            return *known;
-        }
-        let intersection = self.get(a).intersection(self.get(b));
-        let id = self.interner.intern(intersection);
-        self.intersections.insert(key, id);
-        id
-    }
-}
-
-/// Everything that the rows of one family are computed from.
+/// Everything that rows are made of, and what was made already.
 pub(super) struct Rows<'a> {
     compiled: &'a Compiled,
-    family: Family,
-    sources: &'a IdVec<SourceKindId, Kind>,
-    /// The sender of each source kind.
-    sender_of: IdVec<SourceKindId, SenderId>,
-    senders: Interner<SenderId, Sender>,
-    sender_groups: Interner<SenderGroupId, SenderGroup>,
-    group_of: IdVec<SenderId, SenderGroupId>,
-    /// Source kinds by the ingress peer lists that hold them.
-    holders: FxHashMap<PeersId, Vec<(SourceKindId, Hit)>>,
-    /// Egress terms by their peer list.
-    egress_terms: FxHashMap<PeersId, Vec<(SenderId, PortExprId)>>,
-    egress_signatures: &'a Signatures,
+    ingress: &'a Signatures,
+    egress: &'a Signatures,
     pub(super) values: Values,
-    /// Scratch: the ingress value of each source kind, while a row is made.
-    admitted: IdVec<SourceKindId, ValueId>,
+    universe: usize,
+    /// Source kinds by the cell of their class.
+    by_cell: FxHashMap<CellId, Vec<usize>>,
+    /// Source kinds by the blocks that hold their address, in one family.
+    by_block: FxHashMap<(BlockId, Family), Vec<(usize, Hit)>>,
+    senders: Interner<SenderId, (Role, Option<ProfileId>)>,
+    sender_of: IdVec<SourceKindId, SenderId>,
+    sent_by: IdVec<SenderId, Vec<SourceKindId>>,
+    /// Egress terms by wide class sets, by cell, and by block.
+    to_set: FxHashMap<ClassSetId, Vec<Sent>>,
+    to_cell: FxHashMap<CellId, Vec<Sent>>,
+    to_block: FxHashMap<BlockId, Vec<Sent>>,
+    /// The wide class sets that hold each cell.
+    wide_of: FxHashMap<CellId, WideId>,
+    wide_sets: Interner<WideId, Vec<ClassSetId>>,
+    named_ports_sent: bool,
+    matched: FxHashMap<(PeersId, Option<Family>), Matched>,
+    ingress_cuts: FxHashMap<IngressKey, Rc<Regions>>,
+    wide_values: FxHashMap<WideKey, WideValues>,
+    /// What rows count without their exceptions.
+    counted: FxHashMap<(Option<IngressKey>, WideKey, Role), u128>,
 }
 
 impl<'a> Rows<'a> {
     pub(super) fn new(
         compiled: &'a Compiled,
-        family: Family,
-        sources: &'a IdVec<SourceKindId, Kind>,
-        ingress_signatures: &Signatures,
-        egress_signatures: &'a Signatures,
+        sources: &Kinds<SourceKindId>,
+        ingress: &'a Signatures,
+        egress: &'a Signatures,
     ) -> Self {
-        let mut senders: Interner<SenderId, Sender> = Interner::default();
-        let sender_of =
-            sources.values().map(|kind| senders.intern(Sender { role: kind.role, profile: kind.profile })).collect();
-        let mut sender_groups = Interner::default();
-        let mut group_of = IdVec::new();
-        let mut egress_terms: FxHashMap<PeersId, Vec<(SenderId, PortExprId)>> = FxHashMap::default();
-        for (id, sender) in senders.keys().iter() {
-            let terms: &[Term] = match sender.profile {
-                Some(profile) => &compiled.table.profiles(Direction::Egress).at(profile).terms,
-                None => &[],
-            };
-            let mut anybody = Vec::new();
-            for term in terms {
-                if compiled.table.peers.at(term.peers).any {
-                    anybody.push(term.ports);
-                } else {
-                    egress_terms.entry(term.peers).or_default().push((id, term.ports));
+        let mut by_cell: FxHashMap<CellId, Vec<usize>> = FxHashMap::default();
+        let mut by_block: FxHashMap<(BlockId, Family), Vec<(usize, Hit)>> = FxHashMap::default();
+        let mut senders: Interner<SenderId, (Role, Option<ProfileId>)> = Interner::default();
+        let mut sent_by: IdVec<SenderId, Vec<SourceKindId>> = IdVec::new();
+        let mut sender_of = IdVec::new();
+        for (id, kind) in sources.kinds.iter() {
+            if let Some(cell) = kind.cell {
+                by_cell.entry(cell).or_default().push(id.index());
+            }
+            for (family, view) in Family::ALL.into_iter().filter_map(|family| Some((family, kind.view(family)?))) {
+                for (block, hit) in ingress.view(view).blocks() {
+                    by_block.entry((block, family)).or_default().push((id.index(), hit));
                 }
             }
-            anybody.sort_unstable();
-            let isolated = is_isolated(compiled, sender.profile, Direction::Egress);
-            group_of.push(sender_groups.intern(SenderGroup { role: sender.role, isolated, anybody }));
-        }
-        let mut holders: FxHashMap<PeersId, Vec<(SourceKindId, Hit)>> = FxHashMap::default();
-        for (id, kind) in sources.iter() {
-            let Some(signature) = kind.signature(family) else { continue };
-            for (peers, hit) in ingress_signatures.holding(signature) {
-                holders.entry(peers).or_default().push((id, hit));
+            let sender = senders.intern((kind.role, kind.profile));
+            if sent_by.get(sender).is_none() {
+                sent_by.push(Vec::new());
             }
+            sent_by.at_mut(sender).push(id);
+            sender_of.push(sender);
         }
-        let values = Values::new();
-        let nothing = values.nothing();
-        let admitted = sources.ids().map(|_| nothing).collect();
-        Self {
+        let mut rows = Self {
             compiled,
-            family,
-            sources,
-            sender_of,
+            ingress,
+            egress,
+            values: Values::new(),
+            universe: sources.kinds.len(),
+            by_cell,
+            by_block,
             senders,
-            sender_groups,
-            group_of,
-            holders,
-            egress_terms,
-            egress_signatures,
-            values,
-            admitted,
-        }
+            sender_of,
+            sent_by,
+            to_set: FxHashMap::default(),
+            to_cell: FxHashMap::default(),
+            to_block: FxHashMap::default(),
+            wide_of: FxHashMap::default(),
+            wide_sets: Interner::default(),
+            named_ports_sent: false,
+            matched: FxHashMap::default(),
+            ingress_cuts: FxHashMap::default(),
+            wide_values: FxHashMap::default(),
+            counted: FxHashMap::default(),
+        };
+        rows.index_egress();
+        rows
     }
 
-    /// The row of each kind of destination that speaks the family, equal rows once.
-    pub(super) fn rows(
-        &mut self,
-        destinations: &IdVec<DestinationKindId, Kind>,
-    ) -> (IdVec<RowId, Row>, IdVec<DestinationKindId, Option<RowId>>) {
-        let mut rows: Interner<RowId, Row> = Interner::default();
-        let of_kind = destinations.values().map(|kind| {
-            let signature = kind.signature(self.family)?;
-            let holding = self.egress_signatures.holding(signature);
-            Some(rows.intern(self.row(kind, &holding)))
-        });
-        let of_kind = of_kind.collect();
-        (rows.into_keys(), of_kind)
-    }
-
-    fn row(&mut self, destination: &Kind, holding: &[(PeersId, Hit)]) -> Row {
-        let table = destination.table;
-        let isolated = is_isolated(self.compiled, destination.profile, Direction::Ingress);
-        let (admits_all, touched) =
-            if isolated { self.ingress(destination, table) } else { (self.values.everything(), Vec::new()) };
-        let mut row = Row::default();
-
-        // Senders by their peerless rules.
-        let mut group_value: IdVec<SenderGroupId, ValueId> = IdVec::new();
-        for id in self.sender_groups.keys().ids() {
-            let value = self.group_value(id, table);
-            group_value.push(value);
-            let meets = self.sender_groups.keys().at(id).role.meets(destination.role);
-            let value = self.values.intersection(value, admits_all);
-            if meets && value != self.values.nothing() {
-                row.groups.push((id, value));
-            }
-        }
-        // Senders that have a rule naming this destination.
-        let mut sender_value: FxHashMap<SenderId, ValueId> = FxHashMap::default();
-        let mut named: Vec<SenderId> = Vec::new();
-        for (peers, hit) in holding {
-            let terms = self.egress_terms.get(peers).cloned().unwrap_or_default();
-            for (sender, ports) in terms {
-                let value = self.resolve(ports, table, *hit);
-                let known = sender_value.get(&sender).copied();
-                let before = known.unwrap_or_else(|| *group_value.at(*self.group_of.at(sender)));
-                if known.is_none() {
-                    named.push(sender);
+    fn index_egress(&mut self) {
+        self.wide_sets.intern(Vec::new());
+        let mut by_set: FxHashMap<ClassSetId, Vec<Sent>> = FxHashMap::default();
+        for (sender, (_, profile)) in self.senders.keys().iter() {
+            let Some(profile) = profile else { continue };
+            for term in &self.compiled.table.profiles(Direction::Egress).at(*profile).terms {
+                self.named_ports_sent |= !self.compiled.table.ports.at(term.ports).names().is_empty();
+                let peers = self.compiled.table.peers.at(term.peers);
+                if peers.any {
+                    continue;
                 }
-                let value = self.values.union(before, value);
-                sender_value.insert(sender, value);
+                let sent = Sent { sender, ports: term.ports };
+                by_set.entry(peers.classes).or_default().push(sent);
+                for block in &peers.blocks {
+                    self.to_block.entry(*block).or_default().push(sent);
+                }
             }
         }
-        named.sort_unstable();
-        let mut reach: FxHashMap<SenderId, ValueId> = FxHashMap::default();
-        for sender in named {
-            let Some(value) = sender_value.get(&sender).copied() else { continue };
-            let of_group = self.values.intersection(*group_value.at(*self.group_of.at(sender)), admits_all);
-            let value = self.values.intersection(value, admits_all);
-            reach.insert(sender, value);
-            if value != of_group {
-                row.senders.push((sender, value));
+        let mut sets: Vec<ClassSetId> = by_set.keys().copied().collect();
+        sets.sort_unstable();
+        let mut wide: FxHashMap<CellId, Vec<ClassSetId>> = FxHashMap::default();
+        for set in sets {
+            let Some(sent) = by_set.remove(&set) else { continue };
+            let is_wide = self.compiled.table.sets.at(set).is_wide();
+            for cell in self.egress.cells(set) {
+                if is_wide {
+                    wide.entry(*cell).or_default().push(set);
+                } else {
+                    self.to_cell.entry(*cell).or_default().extend_from_slice(&sent);
+                }
+            }
+            self.to_set.insert(set, sent);
+        }
+        let mut cells: Vec<(CellId, Vec<ClassSetId>)> = wide.into_iter().collect();
+        cells.sort_unstable();
+        for (cell, sets) in cells {
+            let wide = self.wide_sets.intern(sets);
+            self.wide_of.insert(cell, wide);
+        }
+    }
+
+    /// What makes up the row of a kind of destination in a family; `None` when it does not speak it. Sources that
+    /// do not speak it are not told apart.
+    pub(super) fn row(&mut self, destination: &Kind, family: Family) -> Option<Row> {
+        let view = destination.view(family)?;
+        let ingress = self.ingress_key(destination, family);
+        let table = destination.table.filter(|_| self.named_ports_sent);
+        let sending = self.sending(destination.cell, view, table);
+        Some(Row { ingress, sending, role: destination.role })
+    }
+
+    fn sending(&mut self, cell: Option<CellId>, view: ViewId, table: Option<PortTableId>) -> Sending {
+        let wide = cell.and_then(|cell| self.wide_of.get(&cell).copied()).unwrap_or_else(|| Id::from_index(0));
+        let values = self.wide_values((wide, table));
+        let by_class = cell.and_then(|cell| self.to_cell.get(&cell)).into_iter().flatten();
+        let mut sent: Vec<(Sent, Hit)> = by_class.map(|sent| (*sent, Hit::Yes)).collect();
+        for (block, hit) in self.egress.view(view).blocks() {
+            sent.extend(self.to_block.get(&block).into_iter().flatten().map(|sent| (*sent, hit)));
+        }
+        sent.sort_unstable_by_key(|(sent, _)| sent.sender);
+        let mut exceptions: Vec<(SenderId, ValueId)> = Vec::new();
+        for (Sent { sender, ports }, hit) in sent {
+            let value = self.values.resolve(self.compiled, ports, table, hit);
+            match exceptions.last_mut() {
+                Some((last, known)) if *last == sender => *known = self.values.union(*known, value),
+                _ => exceptions.push((sender, self.values.union(*values.at(sender), value))),
             }
         }
-        // Sources that a rule of the destination names.
-        for kind in touched {
-            let admitted = std::mem::replace(self.admitted.at_mut(kind), ValueId::from_index(0));
-            if !self.sources.at(kind).role.meets(destination.role) {
+        exceptions.retain(|(sender, value)| value != values.at(*sender));
+        Sending { wide: (wide, table), exceptions }
+    }
+
+    /// What each sender may send to a destination that no narrow peer list holds.
+    fn wide_values(&mut self, key: WideKey) -> WideValues {
+        if let Some(known) = self.wide_values.get(&key) {
+            return Rc::clone(known);
+        }
+        let (wide, table) = key;
+        let senders: Vec<Option<ProfileId>> = self.senders.keys().values().map(|(_, profile)| *profile).collect();
+        let mut values: IdVec<SenderId, ValueId> =
+            senders.into_iter().map(|profile| self.sent_to_anybody(profile, table)).collect();
+        for set in self.wide_sets.keys().at(wide).clone() {
+            let Some(sent) = self.to_set.remove(&set) else { continue };
+            for Sent { sender, ports } in &sent {
+                let value = self.values.resolve(self.compiled, *ports, table, Hit::Yes);
+                *values.at_mut(*sender) = self.values.union(*values.at(*sender), value);
+            }
+            self.to_set.insert(set, sent);
+        }
+        let values = Rc::new(values);
+        self.wide_values.insert(key, Rc::clone(&values));
+        values
+    }
+
+    /// `None` when the destination is not isolated.
+    fn ingress_key(&self, destination: &Kind, family: Family) -> Option<IngressKey> {
+        let profile = destination.profile?;
+        let isolation = self.compiled.table.profiles(Direction::Ingress).at(profile);
+        if isolation.policies.is_empty() {
+            return None; // NP-4
+        }
+        let blocks = isolation.terms.iter().any(|term| !self.compiled.table.peers.at(term.peers).blocks.is_empty());
+        let names = isolation.terms.iter().any(|term| !self.compiled.table.ports.at(term.ports).names().is_empty());
+        Some((profile, destination.table.filter(|_| names), blocks.then_some(family)))
+    }
+
+    /// Cuts the sources by what an ingress profile admits from them.
+    fn ingress_cut(&mut self, key: IngressKey) -> Rc<Regions> {
+        if let Some(known) = self.ingress_cuts.get(&key) {
+            return Rc::clone(known);
+        }
+        let (profile, table, family) = key;
+        let terms: &[Term] = &self.compiled.table.profiles(Direction::Ingress).at(profile).terms;
+        let mut base = self.values.unasked(self.compiled);
+        for term in terms.iter().filter(|term| self.compiled.table.peers.at(term.peers).any) {
+            let value = self.values.resolve(self.compiled, term.ports, table, Hit::Yes);
+            base = self.values.union(base, value);
+        }
+        let mut everybody = FixedBitSet::with_capacity(self.universe);
+        everybody.insert_range(..);
+        let mut regions = vec![(base, everybody)];
+        for term in terms.iter().filter(|term| !self.compiled.table.peers.at(term.peers).any) {
+            for (hit, matched) in self.matched(term.peers, family).iter() {
+                let value = self.values.resolve(self.compiled, term.ports, table, *hit);
+                self.raise(&mut regions, value, matched);
+            }
+        }
+        regions.retain(|(value, region)| *value != self.values.nothing() && !region.is_clear());
+        let cut = Rc::new(regions);
+        self.ingress_cuts.insert(key, Rc::clone(&cut));
+        cut
+    }
+
+    /// Adds `value` to what the kinds in `matched` have.
+    fn raise(&mut self, regions: &mut Regions, value: ValueId, matched: &FixedBitSet) {
+        let mut raised = Regions::new();
+        for (before, region) in regions.iter_mut() {
+            let after = self.values.union(*before, value);
+            if after == *before || region.is_disjoint(matched) {
                 continue;
             }
-            let sender = *self.sender_of.at(kind);
-            let group = *group_value.at(*self.group_of.at(sender));
-            let egress = sender_value.get(&sender).copied().unwrap_or(group);
-            let ingress = self.values.union(admitted, admits_all);
-            let value = self.values.intersection(egress, ingress);
-            let expected = match reach.get(&sender) {
-                Some(value) => *value,
-                None => self.values.intersection(group, admits_all),
+            let mut moved = region.clone();
+            moved.intersect_with(matched);
+            region.difference_with(matched);
+            raised.push((after, moved));
+        }
+        for (value, moved) in raised {
+            match regions.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, region)) => region.union_with(&moved),
+                None => regions.push((value, moved)),
+            }
+        }
+    }
+
+    /// The source kinds that a peer list matches, by how surely.
+    fn matched(&mut self, peers: PeersId, family: Option<Family>) -> Matched {
+        let list = self.compiled.table.peers.at(peers);
+        let family = family.filter(|_| !list.blocks.is_empty());
+        if let Some(known) = self.matched.get(&(peers, family)) {
+            return Rc::clone(known);
+        }
+        let mut by_hit: Vec<(Hit, FixedBitSet)> = vec![(Hit::Yes, FixedBitSet::with_capacity(self.universe))];
+        let mut mark =
+            |hit: Hit, kinds: &mut dyn Iterator<Item = usize>| match by_hit.iter_mut().find(|(known, _)| *known == hit)
+            {
+                Some((_, bits)) => bits.extend(kinds),
+                None => {
+                    let mut bits = FixedBitSet::with_capacity(self.universe);
+                    bits.extend(kinds);
+                    by_hit.push((hit, bits));
+                }
             };
-            if value != expected {
-                row.kinds.push((kind, value));
+        for cell in self.ingress.cells(list.classes) {
+            mark(Hit::Yes, &mut self.by_cell.get(cell).into_iter().flatten().copied());
+        }
+        if let Some(family) = family {
+            for (kind, hit) in list.blocks.iter().filter_map(|block| self.by_block.get(&(*block, family))).flatten() {
+                mark(*hit, &mut std::iter::once(*kind));
             }
         }
-        row
+        let matched = Rc::new(by_hit);
+        self.matched.insert((peers, family), Rc::clone(&matched));
+        matched
     }
 
-    /// What an isolated destination admits from everybody, and which source kinds its rules name; their values are
-    /// left in the scratch space.
-    fn ingress(&mut self, destination: &Kind, table: Option<PortTableId>) -> (ValueId, Vec<SourceKindId>) {
-        let profile = destination.profile.map(|id| self.compiled.table.profiles(Direction::Ingress).at(id));
-        let terms: &[Term] = profile.map_or(&[], |profile| &profile.terms);
-        let mut everybody = self.unasked();
-        let mut touched = Vec::new();
-        for term in terms {
-            if self.compiled.table.peers.at(term.peers).any {
-                let value = self.resolve(term.ports, table, Hit::Yes);
-                everybody = self.values.union(everybody, value);
-                continue;
-            }
-            let Some(holders) = self.holders.remove(&term.peers) else { continue };
-            for (kind, hit) in &holders {
-                let value = self.resolve(term.ports, table, *hit);
-                let before = *self.admitted.at(*kind);
-                if before == self.values.nothing() {
-                    touched.push(*kind);
-                }
-                *self.admitted.at_mut(*kind) = self.values.union(before, value);
-            }
-            self.holders.insert(term.peers, holders);
-        }
-        touched.sort_unstable();
-        touched.dedup();
-        (everybody, touched)
-    }
-
-    fn group_value(&mut self, id: SenderGroupId, table: Option<PortTableId>) -> ValueId {
-        let group = self.sender_groups.keys().at(id);
-        if !group.isolated {
-            return self.values.everything();
-        }
-        let anybody = group.anybody.clone();
-        let mut value = self.unasked();
-        for ports in anybody {
-            let ports = self.resolve(ports, table, Hit::Yes);
+    /// What a sender may send whoever the destination is.
+    fn sent_to_anybody(&mut self, sender: Option<ProfileId>, table: Option<PortTableId>) -> ValueId {
+        let profile = sender.map(|sender| self.compiled.table.profiles(Direction::Egress).at(sender));
+        let Some(profile) = profile.filter(|profile| !profile.policies.is_empty()) else {
+            return self.values.everything(); // NP-4
+        };
+        let mut value = self.values.unasked(self.compiled);
+        for term in profile.terms.iter().filter(|term| self.compiled.table.peers.at(term.peers).any) {
+            let ports = self.values.resolve(self.compiled, term.ports, table, Hit::Yes);
             value = self.values.union(value, ports);
         }
         value
     }
 
-    /// What an isolated end lets through without any rule: nothing, or unknown SCTP (NP-17).
-    fn unasked(&mut self) -> ValueId {
-        if self.compiled.sctp_policy {
-            self.values.nothing()
-        } else {
-            self.values.interner.intern(PortValue::default().with_unknown_sctp())
+    /// The row as regions of source kinds, in order of value; kinds in no region reach nothing.
+    pub(super) fn regions(&mut self, row: &Row) -> Vec<(ValueId, Vec<SourceKindId>)> {
+        let values = self.wide_values(row.sending.wide);
+        let mut of_sender = (*values).clone();
+        for (sender, value) in &row.sending.exceptions {
+            *of_sender.at_mut(*sender) = *value;
         }
+        let everything = self.values.everything();
+        let mut regions: std::collections::BTreeMap<ValueId, Vec<SourceKindId>> = std::collections::BTreeMap::new();
+        let mut add = |rows: &mut Self, kind: SourceKindId, admitted: ValueId| {
+            let sender = *rows.sender_of.at(kind);
+            let (role, _) = rows.senders.keys().at(sender);
+            let value = rows.values.intersection(*of_sender.at(sender), admitted);
+            if role.meets(row.role) && value != rows.values.nothing() {
+                regions.entry(value).or_default().push(kind);
+            }
+        };
+        match row.ingress {
+            None => (0..self.universe).for_each(|kind| add(self, Id::from_index(kind), everything)),
+            Some(key) => {
+                for (admitted, region) in self.ingress_cut(key).iter() {
+                    region.ones().for_each(|kind| add(self, Id::from_index(kind), *admitted));
+                }
+            }
+        }
+        for kinds in regions.values_mut() {
+            kinds.sort_unstable();
+        }
+        regions.into_iter().collect()
     }
 
-    fn resolve(&mut self, ports: PortExprId, table: Option<PortTableId>, hit: Hit) -> ValueId {
-        let expression = self.compiled.table.ports.at(ports);
-        let table = table.filter(|_| !expression.names().is_empty());
-        let key = (ports, table, hit);
-        if let Some(known) = self.values.resolved.get(&key) {
-            return *known;
+    /// The number of (source, protocol, port) that are certainly admitted, sources weighted.
+    pub(super) fn count(&mut self, row: &Row, weights: &IdVec<SourceKindId, u64>) -> u128 {
+        let wide = self.wide_values(row.sending.wide);
+        let cut = row.ingress.map(|key| self.ingress_cut(key));
+        let key = (row.ingress, row.sending.wide, row.role);
+        let base = match self.counted.get(&key) {
+            Some(known) => *known,
+            None => {
+                let count = self.count_all(cut.as_deref(), &wide, row.role, weights);
+                self.counted.insert(key, count);
+                count
+            }
+        };
+        let (mut more, mut less) = (0, 0);
+        for (sender, value) in &row.sending.exceptions {
+            let (role, _) = *self.senders.keys().at(*sender);
+            if !role.meets(row.role) {
+                continue;
+            }
+            let before = *wide.at(*sender);
+            match &cut {
+                None => {
+                    let weight: u64 = self.sent_by.at(*sender).iter().map(|kind| *weights.at(*kind)).sum();
+                    more += u128::from(weight) * self.values.count(*value);
+                    less += u128::from(weight) * self.values.count(before);
+                }
+                Some(cut) => {
+                    for (admitted, region) in cut.iter() {
+                        let of_sender = self.sent_by.at(*sender).iter();
+                        let inside = of_sender.filter(|kind| region.contains(kind.index()));
+                        let weight: u64 = inside.map(|kind| *weights.at(*kind)).sum();
+                        if weight > 0 {
+                            let (after, before) = (
+                                self.values.intersection(*value, *admitted),
+                                self.values.intersection(before, *admitted),
+                            );
+                            more += u128::from(weight) * self.values.count(after);
+                            less += u128::from(weight) * self.values.count(before);
+                        }
+                    }
+                }
+            }
         }
-        let value = expression.resolve(table.map(|table| self.compiled.classes.tables.at(table))).under(hit);
-        let value = if self.compiled.sctp_policy { value } else { value.with_unknown_sctp() };
-        let id = self.values.interner.intern(value);
-        self.values.resolved.insert(key, id);
-        id
+        base + more - less
     }
 
-    /// The source kinds of each sender that speak the family, and the senders of each group.
-    pub(super) fn members(&self) -> (IdVec<SenderId, Vec<SourceKindId>>, IdVec<SenderGroupId, Vec<SenderId>>) {
-        let mut kinds: IdVec<SenderId, Vec<SourceKindId>> = self.senders.keys().ids().map(|_| Vec::new()).collect();
-        let speaking = self.sources.iter().filter(|(_, kind)| kind.signature(self.family).is_some());
-        for (id, _) in speaking {
-            kinds.at_mut(*self.sender_of.at(id)).push(id);
+    fn count_all(
+        &mut self,
+        cut: Option<&Regions>,
+        wide: &IdVec<SenderId, ValueId>,
+        role: Role,
+        weights: &IdVec<SourceKindId, u64>,
+    ) -> u128 {
+        let mut by_value: FxHashMap<ValueId, u64> = FxHashMap::default();
+        let meets = |rows: &Self, sender: SenderId| rows.senders.keys().at(sender).0.meets(role);
+        let Some(cut) = cut else {
+            for (sender, value) in wide.iter().filter(|(sender, _)| meets(self, *sender)) {
+                let weight: u64 = self.sent_by.at(sender).iter().map(|kind| *weights.at(*kind)).sum();
+                *by_value.entry(*value).or_default() += weight;
+            }
+            return self.weigh(by_value, None);
+        };
+        let mut total = 0;
+        for (admitted, region) in cut {
+            by_value.clear();
+            for kind in region.ones().map(SourceKindId::from_index) {
+                let sender = *self.sender_of.at(kind);
+                if meets(self, sender) {
+                    *by_value.entry(*wide.at(sender)).or_default() += *weights.at(kind);
+                }
+            }
+            total += self.weigh(by_value.clone(), Some(*admitted));
         }
-        let mut senders: IdVec<SenderGroupId, Vec<SenderId>> =
-            self.sender_groups.keys().ids().map(|_| Vec::new()).collect();
-        for (id, group) in self.group_of.iter() {
-            senders.at_mut(*group).push(id);
-        }
-        (kinds, senders)
+        total
     }
 
-    /// The sender of a source kind.
-    pub(super) fn sender_of(&self, kind: SourceKindId) -> SenderId {
-        *self.sender_of.at(kind)
+    fn weigh(&mut self, by_value: FxHashMap<ValueId, u64>, admitted: Option<ValueId>) -> u128 {
+        let mut by_value: Vec<(ValueId, u64)> = by_value.into_iter().collect();
+        by_value.sort_unstable();
+        let mut total = 0;
+        for (value, weight) in by_value {
+            let value = admitted.map_or(value, |admitted| self.values.intersection(value, admitted));
+            total += u128::from(weight) * self.values.count(value);
+        }
+        total
     }
-}
-
-fn is_isolated(compiled: &Compiled, profile: Option<ProfileId>, direction: Direction) -> bool {
-    profile.is_some_and(|profile| !compiled.table.profiles(direction).at(profile).policies.is_empty())
 }

@@ -11,7 +11,7 @@ use crate::compile::class_set::ClassSet;
 use crate::compile::classes::Classifier;
 use crate::compile::interner::Interner;
 use crate::compile::ports::PortExpr;
-use crate::compile::{AddressClassId, BlockId, ClassId, PeersId, PortExprId, ProfileId};
+use crate::compile::{AddressClassId, BlockId, ClassId, ClassSetId, PeersId, PortExprId, ProfileId};
 use crate::ids::{IdVec, PolicyId};
 use crate::model::{AddressSet, Cluster, Direction, Hit, IpBlock, NamespaceScope, Peer, Peers, Profile, RuleRef};
 
@@ -28,20 +28,12 @@ pub(super) struct PeerSet {
     /// Everybody (NP-9).
     pub(super) any: bool,
     /// The label classes that its pod peers select (NP-10).
-    pub(super) classes: ClassSet,
+    pub(super) classes: ClassSetId,
     /// Its blocks, sorted (NP-12).
     pub(super) blocks: Box<[BlockId]>,
 }
 
 impl PeerSet {
-    /// Whether the list matches an end of this class and these blocks.
-    pub(super) fn hit(&self, class: Option<ClassId>, address: &AddressClass) -> Hit {
-        if self.any || class.is_some_and(|class| self.classes.contains(class)) {
-            return Hit::Yes;
-        }
-        self.block_hit(address)
-    }
-
     /// Whether one of its blocks holds the address.
     pub(super) fn block_hit(&self, address: &AddressClass) -> Hit {
         let holds = |blocks: &[BlockId]| blocks.iter().any(|block| self.blocks.binary_search(block).is_ok());
@@ -79,6 +71,8 @@ pub(super) struct IsolationProfile {
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) peers: IdVec<PeersId, PeerSet>,
+    /// The distinct sets of label classes that peer lists select.
+    pub(super) sets: IdVec<ClassSetId, ClassSet>,
     pub(super) ports: IdVec<PortExprId, PortExpr>,
     ingress: IdVec<ProfileId, IsolationProfile>,
     egress: IdVec<ProfileId, IsolationProfile>,
@@ -87,6 +81,15 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Whether a peer list matches an end of this class and these blocks.
+    pub(super) fn peers_hit(&self, peers: PeersId, class: Option<ClassId>, address: &AddressClass) -> Hit {
+        let peers = self.peers.at(peers);
+        if peers.any || class.is_some_and(|class| self.sets.at(peers.classes).contains(class)) {
+            return Hit::Yes;
+        }
+        peers.block_hit(address)
+    }
+
     pub(super) fn profiles(&self, direction: Direction) -> &IdVec<ProfileId, IsolationProfile> {
         match direction {
             Direction::Ingress => &self.ingress,
@@ -171,26 +174,30 @@ impl<'a> Rules<'a> {
 
     /// Resolves peers to classes and policies to profiles.
     pub(super) fn table(self, cluster: &'a Cluster, profile: &Profile, classifier: &mut Classifier<'a>) -> Table {
-        let mut peers = IdVec::new();
-        for key in self.peers.keys().values() {
-            peers.push(match key {
-                None => PeerSet { any: true, classes: ClassSet::new(Vec::new(), 0), blocks: Box::default() },
-                Some((pods, blocks)) => {
-                    let mut classes = Vec::new();
-                    for (own, spaces, selector) in pods {
-                        match (own, spaces) {
-                            (Some(namespace), _) => classes.extend(classifier.in_namespace(*namespace, selector)),
-                            (None, Some(spaces)) => classes.extend(classifier.across(spaces, selector)),
-                            (None, None) => {}
-                        }
-                    }
-                    PeerSet { any: false, classes: classifier.set(classes), blocks: blocks.as_slice().into() }
+        let mut sets: Interner<ClassSetId, &Vec<PodPeer<'a>>> = Interner::default();
+        let nobody = Vec::new();
+        let peers = self.peers.keys().values().map(|key| match key {
+            None => PeerSet { any: true, classes: sets.intern(&nobody), blocks: Box::default() },
+            Some((pods, blocks)) => {
+                PeerSet { any: false, classes: sets.intern(pods), blocks: blocks.as_slice().into() }
+            }
+        });
+        let peers = peers.collect();
+        let mut select = |pods: &Vec<PodPeer<'a>>| {
+            let mut classes = Vec::new();
+            for (own, spaces, selector) in pods {
+                match (own, spaces) {
+                    (Some(namespace), _) => classes.extend(classifier.in_namespace(*namespace, selector)),
+                    (None, Some(spaces)) => classes.extend(classifier.across(spaces, selector)),
+                    (None, None) => {}
                 }
-            });
-        }
+            }
+            classifier.set(classes)
+        };
+        let sets = sets.keys().values().map(|pods| select(pods)).collect();
         let (ingress, ingress_of) = profiles(cluster, profile, classifier, &self.by_policy, Direction::Ingress);
         let (egress, egress_of) = profiles(cluster, profile, classifier, &self.by_policy, Direction::Egress);
-        Table { peers, ports: self.ports.into_keys(), ingress, egress, ingress_of, egress_of }
+        Table { peers, sets, ports: self.ports.into_keys(), ingress, egress, ingress_of, egress_of }
     }
 }
 
