@@ -12,6 +12,7 @@
 pub mod analysis;
 pub mod compile;
 pub mod diagnostic;
+pub mod explain;
 pub mod ids;
 pub mod lower;
 pub mod manifest;

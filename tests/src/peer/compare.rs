@@ -52,7 +52,8 @@ pub fn compare(
             Some(answer) => answer.allowed == want && answer.open.is_empty(),
             None => want.is_empty(),
         };
-        let silent = |got: &Option<Answer>| got.as_ref().is_none_or(|got| got.allowed.is_empty() && got.open.is_empty());
+        let silent =
+            |got: &Option<Answer>| got.as_ref().is_none_or(|got| got.allowed.is_empty() && got.open.is_empty());
         if want.is_empty() && silent(&got) {
             continue;
         }
@@ -94,11 +95,7 @@ fn wanted(expected: &Expected, pieces: &[(u32, u32)]) -> Wanted {
 fn focused((source, destination): &(Side, Side), answer: &Answer, options: &Options) -> Answer {
     let line =
         Line { source: source.clone(), destination: destination.clone(), ports: answer.allowed.union(&answer.open) };
-    if options.keeps(&line) {
-        answer.clone()
-    } else {
-        Answer { allowed: PortSet::empty(), open: PortSet::empty() }
-    }
+    if options.keeps(&line) { answer.clone() } else { Answer { allowed: PortSet::empty(), open: PortSet::empty() } }
 }
 
 fn describe((source, destination): &(Side, Side), want: &PortSet, got: Option<&Answer>) -> String {

@@ -129,7 +129,8 @@ fn not_modelled_policy(cluster: &Cluster) -> Option<&str> {
 fn manifests(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
     let mut texts = Vec::new();
     for entry in entries(folder)? {
-        let manifest = entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e));
+        let manifest =
+            entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e));
         if entry.is_dir() {
             texts.extend(manifests(&entry)?);
         } else if manifest {

@@ -27,8 +27,7 @@ pub fn run(backend: Backend, file: &CaseFile) -> Outcome {
 /// Runs one case that was read.
 #[must_use]
 pub fn run_case(backend: Backend, case: &Case) -> Outcome {
-    let mut outcome =
-        Outcome { name: case.name.clone(), right: 0, asked: 0, remark: None, differences: Vec::new() };
+    let mut outcome = Outcome { name: case.name.clone(), right: 0, asked: 0, remark: None, differences: Vec::new() };
     let profile = match profile(case) {
         Ok(profile) => profile,
         Err(problem) => return Outcome::broken(case.name.clone(), problem),

@@ -111,8 +111,10 @@ fn tv_18_families_never_mix() {
 fn tv_19_an_ip_block_holds_pods_unless_the_profile_says_no() {
     // NP-13
     from("[{ipBlock: {cidr: 10.244.2.0/24}}]").check("y/cli", "x/web:8080", Allowed);
-    from("[{ipBlock: {cidr: 10.244.2.0/24}}]")
-        .set("ipblock_matches_pods", "false")
-        .check("y/cli", "x/web:8080", Denied);
+    from("[{ipBlock: {cidr: 10.244.2.0/24}}]").set("ipblock_matches_pods", "false").check(
+        "y/cli",
+        "x/web:8080",
+        Denied,
+    );
     from("[{ipBlock: {cidr: 10.244.3.0/24}}]").check("y/cli", "x/web:8080", Denied);
 }
