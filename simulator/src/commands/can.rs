@@ -6,6 +6,7 @@ use policy_core::query::{Cell, PortAsk, PortVerdicts, Target, can, reach};
 use super::question::{is_document, tone};
 use crate::args::{CanArgs, Format};
 use crate::dto::answer::{CanAnswer, PortAnswer, deciding_both, rule_path};
+use crate::dto::verdict_of;
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
 use crate::render::table::{Table, Text};
@@ -170,9 +171,10 @@ fn reasons(judgement: &Judgement, names: &Names<'_>, output: &mut Output<'_>) ->
     if matches!(judgement.verdict, Verdict::NoRoute | Verdict::NoListener) {
         writeln!(output.stdout, "  {}: {}", judgement.rule, because(judgement.rule))?;
     } else {
+        let width = ends.iter().map(|(_, end)| verdict_of(end.outcome).len()).max().unwrap_or(0);
         for (word, end) in ends {
-            let (verdict, shade) = outcome(end.outcome);
-            let painted = output.palette.paint(shade, format!("{verdict:<11}"));
+            let verdict = verdict_of(end.outcome);
+            let painted = output.palette.paint(outcome_tone(end.outcome), format!("{verdict:<width$}"));
             writeln!(output.stdout, "  {word:<7}  {painted}  {:<5}  {}", end.rule, reason(end, names))?;
         }
     }
@@ -182,14 +184,13 @@ fn reasons(judgement: &Judgement, names: &Names<'_>, output: &mut Output<'_>) ->
     Ok(())
 }
 
-fn outcome(outcome: Outcome) -> (&'static str, Tone) {
-    let verdict = match outcome {
-        Outcome::Allowed => Verdict::Allowed,
-        Outcome::Conditional(_) => Verdict::Conditional,
-        Outcome::Undefined(_) => Verdict::Undefined,
-        Outcome::Denied => Verdict::Denied,
-    };
-    (verdict.as_str(), tone(verdict))
+/// The colour of one end's decision.
+pub(crate) fn outcome_tone(outcome: Outcome) -> Tone {
+    match outcome {
+        Outcome::Allowed => Tone::Good,
+        Outcome::Conditional(_) | Outcome::Undefined(_) => Tone::Unsure,
+        Outcome::Denied => Tone::Bad,
+    }
 }
 
 fn reason(end: &End, names: &Names<'_>) -> String {

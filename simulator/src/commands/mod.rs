@@ -2,6 +2,7 @@
 
 mod can;
 mod completions;
+mod explain;
 mod profile;
 mod question;
 mod reach;
@@ -31,6 +32,7 @@ pub(crate) fn run(
         Command::Can(args) => can::run(args, &session, format, output),
         Command::Who(args) => reach::who(args, &session, format, output),
         Command::Where(args) => reach::reached(args, &session, format, output),
+        Command::Explain(args) => explain::run(args, &session, format, output),
         _ => Ok(Exit::Clean),
     }
 }

@@ -3,6 +3,7 @@
 //! Fields are added, never renamed or removed, within one `apiVersion`.
 
 pub mod answer;
+pub mod explain;
 
 use policy_core::model::{Family, Flag, KnobSet, Outcome, PortSet, Protocol, Verdict};
 use policy_core::snapshot;
