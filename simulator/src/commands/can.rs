@@ -38,7 +38,8 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
             reasons(&part.judgement, &names, output)?;
         }
         _ => {
-            let why = if rule == "M-3" { " (M-3: it depends on which of them)" } else { "" };
+            let differs = verdict == Verdict::Conditional && rule == "M-3";
+            let why = if differs { "  (M-3: it depends on which of them)" } else { "" };
             writeln!(output.stdout, "{why}\n")?;
             output.table(format, &table(&parts, &names, format == Format::Wide))?;
         }
@@ -93,11 +94,16 @@ pub(crate) fn parts(session: &Session, source: &policy_core::query::Subject, tar
 }
 
 /// The verdict and rule that all parts share; `conditional` by M-3 when they differ.
+///
+/// Parts without a common IP family (NP-30) do not count beside others: nobody asks whether the IPv6 internet reaches
+/// an IPv4 pod.
 pub(crate) fn overall(parts: &[Part]) -> (Verdict, &'static str) {
-    let Some(first) = parts.first() else { return (Verdict::Conditional, "M-3") };
+    let meant: Vec<&Part> = parts.iter().filter(|part| part.judgement.rule != "NP-30").collect();
+    let meant = if meant.is_empty() { parts.iter().collect() } else { meant };
+    let Some(first) = meant.first() else { return (Verdict::Conditional, "M-3") };
     match first.verdict() {
-        Some(verdict) if parts.iter().all(|part| part.verdict() == Some(verdict)) => {
-            let same = parts.iter().all(|part| part.judgement.rule == first.judgement.rule);
+        Some(verdict) if meant.iter().all(|part| part.verdict() == Some(verdict)) => {
+            let same = meant.iter().all(|part| part.judgement.rule == first.judgement.rule);
             (verdict, if same { first.judgement.rule } else { "M-3" })
         }
         _ => (Verdict::Conditional, "M-3"),

@@ -1,8 +1,10 @@
 //! One file per command.
 
+mod batch;
 mod can;
 mod completions;
 mod explain;
+mod matrix;
 mod profile;
 mod question;
 mod reach;
@@ -32,6 +34,8 @@ pub(crate) fn run(
         Command::Can(args) => can::run(args, &session, format, output),
         Command::Who(args) => reach::who(args, &session, format, output),
         Command::Where(args) => reach::reached(args, &session, format, output),
+        Command::Matrix(args) => matrix::run(args, &session, format, output),
+        Command::Batch(args) => batch::run(args, options, &session, stdin, output),
         Command::Explain(args) => explain::run(args, &session, format, output),
         _ => Ok(Exit::Clean),
     }

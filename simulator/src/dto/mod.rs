@@ -3,7 +3,9 @@
 //! Fields are added, never renamed or removed, within one `apiVersion`.
 
 pub mod answer;
+pub mod batch;
 pub mod explain;
+pub mod matrix;
 
 use policy_core::model::{Family, Flag, KnobSet, Outcome, PortSet, Protocol, Verdict};
 use policy_core::snapshot;
