@@ -13,6 +13,8 @@ pub mod analysis;
 pub mod compile;
 pub mod diagnostic;
 pub mod explain;
+pub mod graph;
+pub mod hypothetical;
 pub mod ids;
 pub mod lower;
 pub mod manifest;

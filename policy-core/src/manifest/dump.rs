@@ -109,7 +109,11 @@ impl<'de> Deserialize<'de> for Marks {
 
 /// Any object; `S` and `T` are its `spec` and `status`.
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase", default, bound(deserialize = "S: Deserialize<'de> + Default, T: Deserialize<'de> + Default, 'de: 'a"))]
+#[serde(
+    rename_all = "camelCase",
+    default,
+    bound(deserialize = "S: Deserialize<'de> + Default, T: Deserialize<'de> + Default, 'de: 'a")
+)]
 struct Raw<'a, S, T> {
     #[serde(borrow)]
     api_version: Option<Str<'a>>,
@@ -378,9 +382,9 @@ impl Strings {
             Some(first) if **first == *text.0 => first.clone(),
             _ => own(text),
         };
-        let pod_ips = status.pod_ips.map(|list| {
-            list.into_iter().map(|entry| PodIp { ip: entry.ip.map(same).map(Spanned::nowhere) }).collect()
-        });
+        let pod_ips = status
+            .pod_ips
+            .map(|list| list.into_iter().map(|entry| PodIp { ip: entry.ip.map(same).map(Spanned::nowhere) }).collect());
         PodStatus {
             phase: self.maybe(status.phase),
             pod_ips,

@@ -30,7 +30,6 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-
 use crate::diagnostic::Diagnostic;
 use crate::snapshot::{Object, Snapshot};
 use crate::source::SourceMap;
