@@ -11,6 +11,7 @@
 
 pub mod analysis;
 pub mod compile;
+pub mod coverage;
 pub mod diagnostic;
 pub mod explain;
 pub mod graph;

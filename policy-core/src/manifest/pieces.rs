@@ -150,7 +150,9 @@ fn json_values(text: &str, named_json: bool) -> Option<Vec<Group>> {
                 at = space(end);
             }
             Some(Err(_)) | None => {
-                if groups.is_empty() && !named_json {
+                // Documents in flow style between `---` lines, or with comments.
+                let yaml = rest.starts_with("---") || (!named_json && (groups.is_empty() || rest.starts_with('#')));
+                if yaml {
                     return None;
                 }
                 let end = next_value(text, at + stream.byte_offset().max(1));
