@@ -75,7 +75,8 @@ fn bears_on(object: &NotModelled, scope: &Scope) -> bool {
     }
 }
 
-fn consequence(effect: Effect) -> &'static str {
+/// What ignoring such an object means.
+pub(crate) fn consequence(effect: Effect) -> &'static str {
     match effect {
         Effect::None => "changes no answer",
         Effect::Policy => "may allow or deny what this answer is about",

@@ -155,7 +155,8 @@ impl<'a> Desk<'a> {
                 let id =
                     serde_json::from_slice::<serde_json::Value>(line).ok().and_then(|value| value.get("id").cloned());
                 let id = id.and_then(|id| serde_json::value::to_raw_value(&id).ok());
-                let message = format!("this is no question: {error}");
+                let why = error.to_string().replace(" at line 1 column ", " at column ");
+                let message = format!("this is no question: {why}");
                 Refusal::new(id.as_deref(), number, message, Vec::new()).write(out);
                 return false;
             }
