@@ -2,8 +2,10 @@
 
 use std::io;
 
+use policy_core::compile::ports::PortValue;
 use policy_core::graph::{Reach, ReachabilityGraph};
 use policy_core::ids::Id;
+use policy_core::model::Family;
 
 use crate::args::{Format, GraphArgs};
 use crate::dto::answer::families;
@@ -46,7 +48,7 @@ fn edges(graph: &ReachabilityGraph) -> impl Iterator<Item = (usize, usize, &Reac
 }
 
 fn ports(reach: &Reach) -> Vec<EdgePorts> {
-    let ports = |(of, value): &(Vec<_>, _)| EdgePorts { families: families(of), ports: value.into() };
+    let ports = |(of, value): &(Vec<Family>, PortValue)| EdgePorts { families: families(of), ports: value.into() };
     reach.ports.iter().map(ports).collect()
 }
 
