@@ -45,9 +45,13 @@ pub fn run_case(backend: Backend, case: &Case) -> Outcome {
             }
         }
         let loaded = load(state.texts());
-        outcome.differences.extend(obstacles(&loaded).into_iter().map(|problem| format!("{title}: {problem}")));
         let asked = questions(&state, case.ignore_self, &step.probes);
         outcome.asked += asked.len();
+        let obstacles = obstacles(&loaded);
+        if !obstacles.is_empty() {
+            outcome.differences.extend(obstacles.into_iter().map(|problem| format!("{title}: not asked: {problem}")));
+            continue;
+        }
         with_judge(backend, &loaded.cluster, &profile, |judge| {
             for question in &asked {
                 match answer(&loaded.cluster, judge, question) {
