@@ -9,7 +9,7 @@ use policy_core::model::{Judge, Verdict};
 use policy_core::spec::Spec;
 use proptest::prop_assert_eq;
 
-use super::support::{cases, check};
+use super::support::check;
 
 #[test]
 fn spec_and_compiled_agree_on_random_flows() {
@@ -37,7 +37,7 @@ fn spec_and_compiled_agree_on_random_flows() {
 fn spec_and_compiled_agree_on_every_flow_of_a_cluster() {
     // All parties, ports and families at which an answer can change; a stride keeps large clusters affordable.
     const FLOWS: usize = 3000;
-    check(cases(60), &case(1), |case| {
+    check(60, &case(1), |case| {
         let analysis = Analysis::new(case.cluster.clone(), case.profile.clone());
         let spec = Spec::new(&case.cluster, &case.profile);
         let total = all_flows(&case.cluster, &case.profile).count();
