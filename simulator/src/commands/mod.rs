@@ -1,10 +1,18 @@
 //! One file per command.
 
+mod batch;
 mod can;
 mod completions;
+mod coverage;
+mod explain;
+mod graph;
+mod hypothetical;
+mod list;
+mod matrix;
 mod profile;
 mod question;
 mod reach;
+mod schema;
 
 use std::io::Read;
 
@@ -23,6 +31,8 @@ pub(crate) fn run(
     let format = crate::format_of(command, options)?;
     match command {
         Command::Completions(args) => return completions::run(args, output),
+        Command::Schema(args) => return schema::run(args, output),
+        Command::Coverage(_) => return coverage::run(options, format, stdin, output),
         Command::Profile(_) => return profile::run(options, format, output),
         _ => {}
     }
@@ -31,6 +41,11 @@ pub(crate) fn run(
         Command::Can(args) => can::run(args, &session, format, output),
         Command::Who(args) => reach::who(args, &session, format, output),
         Command::Where(args) => reach::reached(args, &session, format, output),
-        _ => Ok(Exit::Clean),
+        Command::Matrix(args) => matrix::run(args, &session, format, output),
+        Command::Batch(args) => batch::run(args, options, &session, stdin, output),
+        Command::Explain(args) => explain::run(args, &session, format, output),
+        Command::List(args) => list::run(args, &session, format, output),
+        Command::Graph(args) => graph::run(args, &session, format, output),
+        Command::Coverage(_) | Command::Profile(_) | Command::Schema(_) | Command::Completions(_) => Ok(Exit::Clean),
     }
 }

@@ -33,24 +33,26 @@ impl Text {
 /// A heading and rows of equal length.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    heading: Vec<&'static str>,
+    heading: Vec<String>,
     rows: Vec<Vec<Text>>,
 }
 
 impl Table {
-    pub(crate) fn new(heading: &[&'static str]) -> Self {
-        Self { heading: heading.to_vec(), rows: Vec::new() }
+    /// A table with a heading in lower case.
+    pub(crate) fn new(heading: &[&str]) -> Self {
+        Self::with_names(heading.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    /// A table whose heading holds names.
+    pub(crate) fn with_names(heading: Vec<String>) -> Self {
+        Self { heading, rows: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, row: Vec<Text>) {
         self.rows.push(row);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// Columns two spaces apart, the heading in capitals, no trailing space.
+    /// Columns two spaces apart, headings without `/` in capitals, no trailing space.
     pub(crate) fn aligned(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
         let mut widths: Vec<usize> = self.heading.iter().map(|word| width(word)).collect();
         for row in &self.rows {
@@ -58,8 +60,8 @@ impl Table {
                 *have = (*have).max(width(&cell.text));
             }
         }
-        let heading: Vec<Text> =
-            self.heading.iter().map(|word| Text::toned(Tone::Strong, word.to_uppercase())).collect();
+        let shown = |word: &String| if word.contains('/') { word.clone() } else { word.to_uppercase() };
+        let heading: Vec<Text> = self.heading.iter().map(|word| Text::toned(Tone::Strong, shown(word))).collect();
         for row in std::iter::once(&heading).chain(&self.rows) {
             let last = row.iter().rposition(|cell| !cell.text.is_empty()).unwrap_or(0);
             for (index, (cell, width_)) in row.iter().zip(&widths).enumerate().take(last + 1) {
