@@ -11,7 +11,11 @@
 
 pub mod analysis;
 pub mod compile;
+pub mod coverage;
 pub mod diagnostic;
+pub mod explain;
+pub mod graph;
+pub mod hypothetical;
 pub mod ids;
 pub mod lower;
 pub mod manifest;

@@ -6,11 +6,11 @@
 
 use crate::ids::{PodId, PolicyId};
 use crate::model::leg::{self, Policies, Question};
-use crate::model::premise::{self, Seen, Whereabouts};
+use crate::model::premise::{self, Seen};
 use crate::model::profile::DuplicatePortNames;
 use crate::model::{
-    AddressSet, Cluster, Direction, End, Family, Flow, Hit, IpBlock, Judge, Judgement, Knob, KnobSet, Name,
-    NamespaceScope, NetworkPolicy, Outcome, Peer, Peers, PortMatch, PortRule, Ports, Profile, Protocol, Rule, RuleRef,
+    Cluster, Direction, End, Family, Flow, Hit, IpBlock, Judge, Judgement, Knob, KnobSet, Name, NamespaceScope,
+    NetworkPolicy, Outcome, Peer, Peers, PortMatch, PortRule, Ports, Profile, Protocol, Rule, RuleRef,
 };
 
 /// The reference evaluator over one cluster and profile.
@@ -116,7 +116,7 @@ impl Spec<'_> {
                 },
             ),
         };
-        if counts { holds(&addresses, &whereabouts) } else { Hit::No }
+        if counts { whereabouts.within(&addresses) } else { Hit::No }
     }
 
     /// NP-8, NP-14: whether a port list matches.
@@ -173,24 +173,4 @@ impl Judge for Spec<'_> {
 /// The rule behind an unknown.
 fn maybe_rule(knobs: KnobSet) -> &'static str {
     if knobs == KnobSet::one(Knob::DuplicatePortNames) { "NP-16" } else { "NP-13" }
-}
-
-/// NP-12: whether a set of addresses holds an end of which the address may be unknown.
-fn holds(addresses: &AddressSet, whereabouts: &Whereabouts) -> Hit {
-    match whereabouts {
-        Whereabouts::Known(known) => match known.iter().filter(|address| addresses.contains(**address)).count() {
-            0 => Hit::No,
-            count if count == known.len() => Hit::Yes,
-            _ => Hit::Maybe(KnobSet::one(Knob::NodeCidrs)),
-        },
-        Whereabouts::Within(range, knob) => {
-            if range.is_disjoint(addresses) {
-                Hit::No
-            } else if range.is_subset(addresses) {
-                Hit::Yes
-            } else {
-                Hit::Maybe(KnobSet::one(*knob))
-            }
-        }
-    }
 }

@@ -91,6 +91,15 @@ fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
+/// YAML to a value. `y` and `n` are words: namespaces are called so.
+///
+/// # Errors
+/// When the text is no YAML.
+pub fn parse(text: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+}
+
 /// Files without a `schema` are no case files; a folder may hold any number of them.
 fn file(path: &Path, named: bool, found: &mut Found) {
     let read = fs::read(path).map_err(|error| error.to_string());
@@ -100,7 +109,7 @@ fn file(path: &Path, named: bool, found: &mut Found) {
     if !wanted {
         return;
     }
-    let content = text.and_then(|text| serde_saphyr::from_str::<Value>(&text).map_err(|error| error.to_string()));
+    let content = text.and_then(|text| parse(&text));
     match content {
         Ok(content) => match content.get("schema").and_then(Value::as_str).map(str::to_owned) {
             Some(schema) => found.files.push(CaseFile { path: path.to_owned(), schema, content }),

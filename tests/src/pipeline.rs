@@ -92,9 +92,7 @@ pub fn find_pod(cluster: &Cluster, namespace: &str, name: &str) -> Option<PodId>
 pub fn party_at(cluster: &Cluster, address: IpAddr) -> Party {
     let family = Family::of(address);
     let pod = cluster.pods.iter().find(|(_, pod)| !pod.host_network && pod.address(family) == Some(address));
-    let node = || {
-        cluster.nodes.iter().find(|(_, node)| node.addresses.iter().any(|candidate| candidate.ip == address))
-    };
+    let node = || cluster.nodes.iter().find(|(_, node)| node.addresses.iter().any(|candidate| candidate.ip == address));
     match pod {
         Some((id, _)) => Party::Pod(id),
         None => node().map_or(Party::Address(address), |(id, _)| Party::Node(id)),

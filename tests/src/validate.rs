@@ -25,6 +25,10 @@ struct Case {
     _note: Option<String>,
 }
 
+/// A pod that stands beside each manifest: an input without any workload is refused for that alone (IN-8).
+const POD: &str = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bystander", "namespace": "bystander"},
+    "spec": {"containers": [{"name": "main", "image": "none"}]}}"#;
+
 /// Runs one file: each of its manifests is one question.
 #[must_use]
 pub fn run(file: &CaseFile) -> Outcome {
@@ -45,7 +49,7 @@ fn difference(case: &Case) -> Option<String> {
         Value::String(text) => text.clone(),
         object => object.to_string(),
     };
-    let loaded = load([(format!("{}.yaml", case.name), text)]);
+    let loaded = load([(format!("{}.yaml", case.name), text), ("pod.json".to_owned(), POD.to_owned())]);
     let errors: Vec<_> = loaded.errors().collect();
     let said = errors.iter().map(|error| loaded.describe(error)).collect::<Vec<_>>().join("; ");
     let name = &case.name;

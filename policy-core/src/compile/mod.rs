@@ -17,11 +17,13 @@ mod table;
 use crate::compile::atoms::Atoms;
 use crate::compile::classes::{Classes, Classifier};
 use crate::compile::ports::PortValue;
-use crate::compile::table::{Column, Rules, Table};
+use crate::compile::table::{Column, Rules, Table, Term};
 use crate::ids::{IdVec, NodeId, PodId, PolicyId};
 use crate::model::leg::{Policies, Question};
 use crate::model::premise::{self, Seen};
-use crate::model::{AddressSet, Cluster, Direction, End, Family, Hit, Knob, KnobSet, Outcome, Profile, Protocol};
+use crate::model::{
+    AddressSet, Cluster, Direction, End, Family, Hit, Knob, KnobSet, Name, Outcome, Profile, Protocol, RuleRef,
+};
 
 crate::id_type!(
     /// A label class: pods that every selector and port name treats alike.
@@ -194,6 +196,29 @@ impl Compiled {
         Some(if self.sctp_policy { value } else { value.with_unknown_sctp() })
     }
 
+    /// Whether each rule of a pod's isolating policies admits what is asked, in order (NP-8).
+    pub(crate) fn rule_hits(&self, pod: PodId, question: &Question) -> Vec<(RuleRef, Hit)> {
+        let Some(class) = self.classes.of_pod(pod) else { return Vec::new() };
+        let other = self.column(question.other, question.family);
+        let names = self.classes.table_of(question.names_of.and_then(|pod| self.classes.of_pod(pod)));
+        let address = self.atoms.class(other.address);
+        let hit = |term: &Term| {
+            let ports = self.table.ports.at(term.ports).hit(names, question.protocol, question.port);
+            if ports == Hit::No {
+                return Hit::No;
+            }
+            ports.and(self.table.peers.at(term.peers).hit(other.class, address))
+        };
+        let rules = self.table.profile(class, question.direction).rules.iter();
+        rules.map(|(rule, term)| (*rule, hit(term))).collect()
+    }
+
+    /// Whether a port name means this port on a pod (NP-16).
+    pub(crate) fn named_port_hit(&self, pod: PodId, protocol: Protocol, name: &Name, port: u16) -> Hit {
+        let table = self.classes.table_of(self.classes.of_pod(pod));
+        table.map_or(Hit::No, |table| table.hit(&(protocol, name.clone()), port))
+    }
+
     /// Whether some policy isolates a pod in a direction (NP-4).
     #[must_use]
     pub fn is_isolated(&self, pod: PodId, direction: Direction) -> bool {
@@ -236,32 +261,16 @@ impl Policies for Compiled {
             let outcome = Outcome::Undefined(KnobSet::one(Knob::SctpPolicy));
             return End { outcome, rule: "NP-17", isolating, admitting: Vec::new() };
         }
-        let other = self.column(question.other, question.family);
-        let names = self.classes.table_of(question.names_of.and_then(|pod| self.classes.of_pod(pod)));
-        let address = self.atoms.class(other.address);
-        let (mut admitting, mut best) = (Vec::new(), Hit::No);
-        let rules: &[_] = match self.classes.of_pod(pod) {
-            Some(class) => &self.table.profile(class, question.direction).rules,
-            None => &[],
-        };
-        for (rule, term) in rules {
-            let ports = self.table.ports.at(term.ports).hit(names, question.protocol, question.port);
-            if ports == Hit::No {
-                continue;
-            }
-            let hit = ports.and(self.table.peers.at(term.peers).hit(other.class, address));
-            if hit == Hit::Yes {
-                admitting.push(*rule);
-            }
-            best = best.or(hit);
-        }
+        let hits = self.rule_hits(pod, question);
+        let admitting = hits.iter().filter(|(_, hit)| *hit == Hit::Yes).map(|(rule, _)| *rule).collect();
+        let best = hits.iter().fold(Hit::No, |best, (_, hit)| best.or(*hit));
         let (outcome, rule) = match best {
             Hit::Yes => (Outcome::Allowed, "NP-8"),
             Hit::Maybe(knobs) if knobs == KnobSet::one(Knob::DuplicatePortNames) => {
                 (Outcome::Undefined(knobs), "NP-16")
             }
             Hit::Maybe(knobs) => (Outcome::Undefined(knobs), "NP-13"),
-            Hit::No if rules.is_empty() => (Outcome::Denied, "NP-7"),
+            Hit::No if hits.is_empty() => (Outcome::Denied, "NP-7"),
             Hit::No => (Outcome::Denied, "NP-5"),
         };
         End { outcome, rule, isolating, admitting }

@@ -87,7 +87,7 @@ impl PortTable {
         self.0.get(at).map(|(_, value)| value)
     }
 
-    fn hit(&self, name: &(Protocol, Name), port: u16) -> Hit {
+    pub(super) fn hit(&self, name: &(Protocol, Name), port: u16) -> Hit {
         self.value(name).map_or(Hit::No, |value| value.hit(name.0, port))
     }
 }

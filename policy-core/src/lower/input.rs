@@ -45,8 +45,8 @@ impl<'a> Input<'a> {
             return;
         }
         // The reader reports an object without any name (IN-15).
-        let Some(name) = metadata.name.as_ref().or(metadata.generate_name.as_ref()) else { return };
-        let name = context.name(name);
+        let Some(name) = name(object) else { return };
+        let name = context.name(&name);
         let namespace = context.name(metadata.namespace.as_ref().unwrap_or(&options.default_namespace));
         let first = match &object.body {
             Body::NotModelled(_) => return,
@@ -72,6 +72,16 @@ impl<'a> Input<'a> {
         };
         report_duplicate(first.is_none(), object, first, context);
     }
+}
+
+/// The name, or for `generateName` one that follows from the content: a server would make one for each object.
+fn name(object: &Object) -> Option<Name> {
+    let metadata = &object.metadata;
+    let generated = || {
+        let prefix = metadata.generate_name.as_ref()?;
+        Some(Name::from(format!("{prefix}{:05x}", object.fingerprint & 0xf_ffff)))
+    };
+    metadata.name.clone().or_else(generated)
 }
 
 /// Keeps the first object of a key; returns it when `object` came too late.
@@ -109,6 +119,21 @@ fn report_duplicate(is_first: bool, object: &Object, first: Option<&Object>, con
 #[cfg(test)]
 mod tests {
     use crate::lower::testing::{errors, lower_all, pod};
+
+    #[test]
+    fn objects_with_a_generated_name_are_not_duplicates() {
+        // IN-9
+        let made = |fingerprint| {
+            let mut made = pod("x", "").done();
+            (made.metadata.name, made.metadata.generate_name) = (None, Some("run-".into()));
+            made.fingerprint = fingerprint;
+            made
+        };
+        let (cluster, found) = lower_all(vec![made(0xabcdef), made(1)]);
+        let names: Vec<_> = cluster.pods.values().map(|pod| &*pod.name).collect();
+        assert_eq!(names, ["run-00001", "run-bcdef"]);
+        assert!(found.is_empty());
+    }
 
     #[test]
     fn the_default_namespace_can_make_two_objects_one() {

@@ -1,4 +1,6 @@
 //! NetworkPolicies: defaults (NP-1, NP-2), validation (NP-31), and rules in the directions that count (NP-3).
+//!
+//! The API version plays no part: the legacy one has the same fields (NP-33); the reader remarks on it.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +30,6 @@ pub(super) fn lower(input: &Input<'_>, ids: &FxHashMap<Name, NamespaceId>, conte
     for ((namespace, name), (object, body)) in &input.policies {
         let Some(id) = ids.get(namespace) else { continue };
         let errors = context.errors();
-        warn_of_legacy(object, context);
         let policy = policy(*id, name, object, body.spec.as_ref(), context);
         if context.errors() == errors {
             lowered.policies.push(policy);
@@ -37,15 +38,6 @@ pub(super) fn lower(input: &Input<'_>, ids: &FxHashMap<Name, NamespaceId>, conte
         }
     }
     lowered
-}
-
-/// NP-33
-fn warn_of_legacy(object: &Object, context: &mut Context) {
-    if &*object.api_version == "extensions/v1beta1" {
-        let message = "`extensions/v1beta1` NetworkPolicy is gone since Kubernetes 1.16";
-        let help = "read as `networking.k8s.io/v1`, which has the same fields";
-        context.report(Diagnostic::warning("IN-18", object.span, message).help(help));
-    }
 }
 
 fn policy(
@@ -329,6 +321,6 @@ mod tests {
         legacy.api_version = Name::from("extensions/v1beta1");
         let (cluster, found) = lower_all(vec![legacy, pod("x", "web").done()]);
         assert_eq!(cluster.policies.len(), 1);
-        assert_eq!(warnings(&found), ["IN-18: `extensions/v1beta1` NetworkPolicy is gone since Kubernetes 1.16"]);
+        assert!(found.is_empty());
     }
 }

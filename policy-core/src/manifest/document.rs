@@ -54,12 +54,17 @@ impl<'t> Reader<'t> {
             self.broken(problems, range);
             return;
         };
+        self.tree(&root, None, problems);
+    }
+
+    /// Reads a document or an item of a list from its tree.
+    pub(crate) fn tree(&mut self, root: &Node<'_>, list: Option<&ListHead>, problems: Vec<Diagnostic>) {
         let before = self.part.diagnostics.len();
         self.part.diagnostics.extend(problems);
         match &root.value {
-            Value::Null => {}
-            Value::Map(_) => self.value(&root, None, before),
-            _ => self.foreign(self.text.node(&root), "this document is not a map"),
+            Value::Null if list.is_none() => {}
+            Value::Map(_) => self.value(root, list, before),
+            _ => self.foreign(self.text.node(root), "this document is not a map"),
         }
     }
 
@@ -91,7 +96,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A map that should be an object or a list. Diagnostics from `before` on may be about it.
-    pub(crate) fn value(&mut self, node: &Node<'_>, list: Option<&ListHead>, before: usize) {
+    fn value(&mut self, node: &Node<'_>, list: Option<&ListHead>, before: usize) {
         let Some(head) = self.head(node, list) else { return };
         if is_list(&head.kind.value) && (&*head.kind.value == "List" || node.get("items").is_some()) {
             self.list(node, &head, before);
@@ -121,7 +126,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn refuse(&mut self, problem: Diagnostic) {
+    pub(crate) fn refuse(&mut self, problem: Diagnostic) {
         self.part.incomplete = true;
         self.part.diagnostics.push(problem);
     }
@@ -167,6 +172,11 @@ impl<'t> Reader<'t> {
         let span = Span { source: self.text.source, start: node.start, end: node.end };
         let made = object::object(self.text, node, head);
         let hurt = |problem: &Diagnostic| is_error_within(problem, span);
+        if &*head.kind.value == "Kustomization" || head.api_version.value.starts_with("kustomize.config.k8s.io/") {
+            let problem = Diagnostic::note("IN-10", head.kind.span, "kustomizations are not built here")
+                .help("read what `kustomize build` or `kubectl kustomize` prints instead");
+            self.part.diagnostics.push(problem);
+        }
         let older = self.part.diagnostics.get(before..).unwrap_or_default();
         let duplicates = older.iter().any(hurt);
         let errors = made.problems.iter().filter(|problem| problem.is_error());

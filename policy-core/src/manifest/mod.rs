@@ -12,6 +12,7 @@
 mod combine;
 mod decode;
 mod document;
+mod dump;
 mod encoding;
 mod findings;
 mod json;
@@ -19,6 +20,7 @@ mod kinds;
 mod names;
 mod near;
 mod object;
+mod pieces;
 mod scalar;
 mod schema;
 mod tree;
@@ -28,17 +30,15 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
-
 use crate::diagnostic::Diagnostic;
 use crate::snapshot::{Object, Snapshot};
-use crate::source::{SourceId, SourceMap};
+use crate::source::SourceMap;
 
+pub use combine::combine;
 pub use encoding::{EncodingError, decode_bytes};
 pub use near::nearest;
+pub use pieces::{Piece, pieces, read_piece};
 pub use unread::reason;
-
-use findings::Text;
 
 /// How to read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,13 +56,6 @@ impl Default for ReadOptions {
     }
 }
 
-/// A part of a text that can be read on its own.
-#[derive(Clone, Debug)]
-pub struct Piece {
-    source: SourceId,
-    range: Range<usize>,
-}
-
 /// What one [`Piece`] held.
 #[derive(Clone, Debug, Default)]
 pub struct Part {
@@ -70,28 +63,6 @@ pub struct Part {
     objects: Vec<(Object, bool)>,
     diagnostics: Vec<Diagnostic>,
     incomplete: bool,
-}
-
-pub use combine::combine;
-
-/// Cuts the texts into pieces that can be read on their own, in any order and by any thread.
-#[must_use]
-pub fn pieces(sources: &SourceMap, _options: &ReadOptions) -> Vec<Piece> {
-    sources.iter().map(|(source, text)| Piece { source, range: 0..text.text.len() }).collect()
-}
-
-/// Reads one piece.
-#[must_use]
-pub fn read_piece(sources: &SourceMap, piece: &Piece, options: &ReadOptions) -> Part {
-    let Some(source) = sources.get(piece.source) else { return Part::default() };
-    let text = Text { source: piece.source, text: &source.text };
-    let mut reader = document::Reader::new(text, options);
-    for range in yaml::split(text.text, piece.range.clone()) {
-        for document in yaml::parse(text, range.clone(), options.max_nodes) {
-            reader.document(document, range.clone());
-        }
-    }
-    reader.part
 }
 
 /// Reads everything.

@@ -93,9 +93,9 @@ fn fault(
     }
     let problem = match checked.err()? {
         Fault::TooLong(limit) => {
-            Diagnostic::error("IN-15", place, format!("the {what} is longer than {limit} characters"))
+            Diagnostic::warning("IN-15", place, format!("the {what} is longer than {limit} characters"))
         }
-        Fault::Characters => Diagnostic::error("IN-15", place, format!("`{written}` is not a {what}"))
+        Fault::Characters => Diagnostic::warning("IN-15", place, format!("`{written}` is not a {what}"))
             .help(format!("a {what} has lower-case letters, digits and `-`, and ends in a letter or digit")),
     };
     Some(problem)

@@ -124,10 +124,11 @@ pub(crate) fn object(text: Text<'_>, node: &Node<'_>, head: &Head) -> Made {
     Made { object: Some(object), problems }
 }
 
-/// The content without `apiVersion`: the same object under a legacy version is equal.
+/// The content without `apiVersion` and `kind`: the same object under a legacy version, or as the item of a list
+/// that says them, is equal.
 pub(crate) fn fingerprint(node: &Node<'_>) -> u64 {
     let mut plain = 0u64;
-    for entry in node.entries().iter().filter(|entry| entry.key.text != "apiVersion") {
+    for entry in node.entries().iter().filter(|entry| !matches!(entry.key.text.as_ref(), "apiVersion" | "kind")) {
         plain = plain.wrapping_add(entry.fingerprint());
     }
     plain

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::ids::{NodeId, PodId};
 use crate::model::profile::{Exemption, HostNetworkPods};
 use crate::model::{
-    AddressSet, Cluster, End, Family, Flag, Flow, Judgement, Knob, Party, Pod, PodState, Profile, Verdict,
+    AddressSet, Cluster, End, Family, Flag, Flow, Hit, Judgement, Knob, KnobSet, Party, Pod, PodState, Profile, Verdict,
 };
 
 /// An end of a flow as policies see it.
@@ -31,6 +31,23 @@ pub enum Whereabouts {
     Known(Vec<IpAddr>),
     /// One address out of this set, which is never empty; the knob says how to narrow it down.
     Within(AddressSet, Knob),
+}
+
+impl Whereabouts {
+    /// Whether a set of addresses holds the end (NP-12). Of several known addresses nobody says which one is used.
+    #[must_use]
+    pub fn within(&self, addresses: &AddressSet) -> Hit {
+        match self {
+            Self::Known(known) => match known.iter().filter(|address| addresses.contains(**address)).count() {
+                0 => Hit::No,
+                count if count == known.len() => Hit::Yes,
+                _ => Hit::Maybe(KnobSet::one(Knob::NodeCidrs)),
+            },
+            Self::Within(range, _) if range.is_disjoint(addresses) => Hit::No,
+            Self::Within(range, _) if range.is_subset(addresses) => Hit::Yes,
+            Self::Within(_, knob) => Hit::Maybe(KnobSet::one(*knob)),
+        }
+    }
 }
 
 /// Whether a pod counts as a process of its node (NP-22).

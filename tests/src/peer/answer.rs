@@ -47,9 +47,10 @@ pub(super) fn pieces(cluster: &Cluster, further: impl IntoIterator<Item = (u32, 
 }
 
 fn rules(cluster: &Cluster) -> impl Iterator<Item = &Rule> {
-    cluster.policies.values().flat_map(|policy| {
-        Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten()
-    })
+    cluster
+        .policies
+        .values()
+        .flat_map(|policy| Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten())
 }
 
 /// One port of each piece into which the policies and the declared ports cut a protocol, with the piece.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use policy_core::model::profile::HostNetworkPods;
 use policy_core::model::{Cluster, PortSet, Profile};
 
 use super::answer::{Answer, Table, pieces, table};
@@ -16,6 +17,8 @@ pub struct Comparison {
     pub asked: usize,
     /// Pairs that agree only when no ipBlock matches a pod, as the peer has it (NP-13).
     pub by_block: usize,
+    /// Pairs that agree only when pods on the host's network are pods like others, as the peer has it, too (NP-22).
+    pub by_host: usize,
     /// Pairs that do not agree.
     pub differences: Vec<String>,
 }
@@ -38,21 +41,23 @@ pub fn compare(
     });
     let pieces = pieces(cluster, ranges);
     let wanted = wanted(expected, &pieces);
-    let ours = with_judge(backend, cluster, profile, |judge| table(cluster, judge, &pieces));
-    let peer_like = Profile { ipblock_matches_pods: false, ..profile.clone() };
-    let peer_like = with_judge(backend, cluster, &peer_like, |judge| table(cluster, judge, &pieces));
+    let answers = |profile: &Profile| with_judge(backend, cluster, profile, |judge| table(cluster, judge, &pieces));
+    let blocks = Profile { ipblock_matches_pods: false, ..profile.clone() };
+    let hosts = Profile { hostnetwork_pods: HostNetworkPods::AsPod, ..blocks.clone() };
+    let (ours, blocks, hosts) = (answers(profile), answers(&blocks), answers(&hosts));
 
     let mut comparison = Comparison::default();
     let pairs: BTreeSet<_> = wanted.keys().chain(ours.keys()).collect();
     for pair in pairs {
         let want = wanted.get(pair).cloned().unwrap_or_default();
         let listed = |table: &Table| table.get(pair).map(|answer| focused(pair, answer, options));
-        let (got, alike) = (listed(&ours), listed(&peer_like));
+        let got = listed(&ours);
         let agrees = |got: &Option<Answer>| match got {
             Some(answer) => answer.allowed == want && answer.open.is_empty(),
             None => want.is_empty(),
         };
-        let silent = |got: &Option<Answer>| got.as_ref().is_none_or(|got| got.allowed.is_empty() && got.open.is_empty());
+        let silent =
+            |got: &Option<Answer>| got.as_ref().is_none_or(|got| got.allowed.is_empty() && got.open.is_empty());
         if want.is_empty() && silent(&got) {
             continue;
         }
@@ -60,12 +65,16 @@ pub fn compare(
         if agrees(&got) {
             continue;
         }
-        if agrees(&alike) {
+        if agrees(&listed(&blocks)) {
             comparison.by_block += 1;
+        } else if agrees(&listed(&hosts)) {
+            comparison.by_host += 1;
         } else {
             comparison.differences.push(describe(pair, &want, got.as_ref()));
         }
     }
+    // An empty list is an answer, too.
+    comparison.asked = comparison.asked.max(1);
     comparison
 }
 
@@ -94,11 +103,7 @@ fn wanted(expected: &Expected, pieces: &[(u32, u32)]) -> Wanted {
 fn focused((source, destination): &(Side, Side), answer: &Answer, options: &Options) -> Answer {
     let line =
         Line { source: source.clone(), destination: destination.clone(), ports: answer.allowed.union(&answer.open) };
-    if options.keeps(&line) {
-        answer.clone()
-    } else {
-        Answer { allowed: PortSet::empty(), open: PortSet::empty() }
-    }
+    if options.keeps(&line) { answer.clone() } else { Answer { allowed: PortSet::empty(), open: PortSet::empty() } }
 }
 
 fn describe((source, destination): &(Side, Side), want: &PortSet, got: Option<&Answer>) -> String {

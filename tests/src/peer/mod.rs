@@ -4,6 +4,7 @@ mod answer;
 mod compare;
 mod expected;
 mod focus;
+mod mend;
 
 use std::fs;
 use std::path::Path;
@@ -65,18 +66,27 @@ pub fn run(backend: Backend, file: &CaseFile) -> PeerOutcome {
     };
     let folder = file.path.parent().unwrap_or(Path::new("."));
     match manifests(&folder.join(&case.input)) {
-        Ok(texts) => run_case(backend, &case, folder, &load(texts)),
+        Ok(texts) => {
+            let mut mended = 0;
+            let texts = texts.into_iter().map(|(name, text)| {
+                let (text, faults) = mend::mend(text);
+                mended += faults;
+                (name, text)
+            });
+            let loaded = load(texts);
+            run_case(backend, &case, folder, &loaded, mended)
+        }
         Err(error) => broken(error.to_string()),
     }
 }
 
-fn run_case(backend: Backend, case: &Case, folder: &Path, loaded: &Loaded) -> PeerOutcome {
+fn run_case(backend: Backend, case: &Case, folder: &Path, loaded: &Loaded, mended: usize) -> PeerOutcome {
     let name = &case.name;
     if let Some(kind) = not_modelled_policy(&loaded.cluster) {
         return PeerOutcome::LeftOut(format!("{name}: its input has policies of kind {kind}, not modelled yet"));
     }
     let mut outcome = Outcome { name: name.clone(), right: 0, asked: 0, remark: None, differences: Vec::new() };
-    let (mut explained, mut by_block, mut ways) = (0, 0, 0);
+    let (mut explained, mut by_block, mut by_host, mut ways) = (0, 0, 0, 0);
     for run in &case.runs {
         if run.command != "list" {
             explained += 1;
@@ -101,10 +111,18 @@ fn run_case(backend: Backend, case: &Case, folder: &Path, loaded: &Loaded) -> Pe
         outcome.asked += comparison.asked;
         outcome.right += comparison.asked - comparison.differences.len();
         by_block += comparison.by_block;
+        by_host += comparison.by_host;
         outcome.differences.extend(comparison.differences.iter().map(|line| format!("{}: {line}", run.expected)));
     }
-    if by_block > 0 {
-        outcome.remark = Some(format!("{by_block} by the ipBlock difference"));
+    let counted = [(by_block, "ipBlock"), (by_host, "hostNetwork")];
+    let counted = counted.iter().filter(|(count, _)| *count > 0);
+    let mut counted: Vec<_> = counted.map(|(count, name)| format!("{count} by the {name} difference")).collect();
+    if mended > 0 {
+        counted.push(format!("{mended} faults of the input mended"));
+    }
+    outcome.remark = (!counted.is_empty()).then(|| counted.join(", "));
+    if !outcome.passed() {
+        outcome.differences.extend(loaded.errors().map(|error| format!("input: {}", loaded.describe(error))));
     }
     let mut left_out = Vec::new();
     if explained > 0 {
@@ -129,7 +147,8 @@ fn not_modelled_policy(cluster: &Cluster) -> Option<&str> {
 fn manifests(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
     let mut texts = Vec::new();
     for entry in entries(folder)? {
-        let manifest = entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e));
+        let manifest =
+            entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e));
         if entry.is_dir() {
             texts.extend(manifests(&entry)?);
         } else if manifest {

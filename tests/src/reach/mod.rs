@@ -27,8 +27,7 @@ pub fn run(backend: Backend, file: &CaseFile) -> Outcome {
 /// Runs one case that was read.
 #[must_use]
 pub fn run_case(backend: Backend, case: &Case) -> Outcome {
-    let mut outcome =
-        Outcome { name: case.name.clone(), right: 0, asked: 0, remark: None, differences: Vec::new() };
+    let mut outcome = Outcome { name: case.name.clone(), right: 0, asked: 0, remark: None, differences: Vec::new() };
     let profile = match profile(case) {
         Ok(profile) => profile,
         Err(problem) => return Outcome::broken(case.name.clone(), problem),
@@ -46,9 +45,13 @@ pub fn run_case(backend: Backend, case: &Case) -> Outcome {
             }
         }
         let loaded = load(state.texts());
-        outcome.differences.extend(obstacles(&loaded).into_iter().map(|problem| format!("{title}: {problem}")));
         let asked = questions(&state, case.ignore_self, &step.probes);
         outcome.asked += asked.len();
+        let obstacles = obstacles(&loaded);
+        if !obstacles.is_empty() {
+            outcome.differences.extend(obstacles.into_iter().map(|problem| format!("{title}: not asked: {problem}")));
+            continue;
+        }
         with_judge(backend, &loaded.cluster, &profile, |judge| {
             for question in &asked {
                 match answer(&loaded.cluster, judge, question) {

@@ -8,7 +8,9 @@ use super::fx::{Allowed, C, Denied, Fx, fx};
 fn tv_27_both_ends_must_allow() {
     // NP-6
     let to_web = "[{namespaceSelector: {matchLabels: {team: a}}, podSelector: {matchLabels: {app: web}}}]";
-    let spec = format!("{{podSelector: {{matchLabels: {{app: cli}}}}, policyTypes: [Egress], egress: [{{to: {to_web}, ports: [{{port: 8080}}]}}]}}");
+    let spec = format!(
+        "{{podSelector: {{matchLabels: {{app: cli}}}}, policyTypes: [Egress], egress: [{{to: {to_web}, ports: [{{port: 8080}}]}}]}}"
+    );
     let fx = fx().policy("y", &spec).policy("x", "{podSelector: {}, policyTypes: [Ingress]}");
     let judgement = fx.check("y/cli", "x/web:8080", Denied);
     assert_eq!(judgement.egress.outcome, Outcome::Allowed);

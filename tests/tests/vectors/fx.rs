@@ -8,19 +8,19 @@ use policy_core::ids::NodeId;
 use policy_core::model::{Cluster, Family, Flag, Flow, Judgement, KnobSet, Party, Profile, Protocol, Verdict};
 use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at};
 
-pub use policy_core::model::Verdict::{Allowed, Conditional, Denied, NoListener, NoRoute, Undefined};
+pub(crate) use policy_core::model::Verdict::{Allowed, Denied, NoListener, NoRoute, Undefined};
 
 /// The external client of the vectors.
-pub const C: &str = "203.0.113.7";
+pub(crate) const C: &str = "203.0.113.7";
 
 /// The fixture with the additions of one vector.
-pub struct Fx {
+pub(crate) struct Fx {
     texts: Vec<(String, String)>,
     profile: Profile,
 }
 
 /// A question without any address translation.
-pub fn fx() -> Fx {
+pub(crate) fn fx() -> Fx {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/corpus/fx/manifests");
     let names = ["namespaces.yaml", "nodes.yaml", "pods.yaml", "services.yaml"];
     let texts = names.iter().map(|name| ((*name).to_owned(), fs::read_to_string(folder.join(name)).unwrap()));
@@ -29,23 +29,23 @@ pub fn fx() -> Fx {
 
 impl Fx {
     /// Adds a NetworkPolicy with this spec, in YAML flow style.
-    pub fn policy(mut self, namespace: &str, spec: &str) -> Self {
+    pub(crate) fn policy(mut self, namespace: &str, spec: &str) -> Self {
         let name = format!("policy-{}", self.texts.len());
         let text = format!(
-            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n"
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: \"{namespace}\"}}\nspec: {spec}\n"
         );
         self.texts.push((format!("{name}.yaml"), text));
         self
     }
 
     /// Sets a knob.
-    pub fn set(mut self, knob: &str, value: &str) -> Self {
+    pub(crate) fn set(mut self, knob: &str, value: &str) -> Self {
         self.profile.set(knob, value).unwrap();
         self
     }
 
     /// Replaces the one occurrence of `from` in all texts.
-    pub fn edit(mut self, from: &str, to: &str) -> Self {
+    pub(crate) fn edit(mut self, from: &str, to: &str) -> Self {
         let count: usize = self.texts.iter().map(|(_, text)| text.matches(from).count()).sum();
         assert_eq!(count, 1, "`{from}` occurs {count} times");
         for (_, text) in &mut self.texts {
@@ -54,20 +54,14 @@ impl Fx {
         self
     }
 
-    /// Appends a document.
-    pub fn object(mut self, yaml: &str) -> Self {
-        self.texts.push((format!("object-{}.yaml", self.texts.len()), yaml.to_owned()));
-        self
-    }
-
     /// The same objects in the opposite order.
-    pub fn reversed(mut self) -> Self {
+    pub(crate) fn reversed(mut self) -> Self {
         self.texts.reverse();
         self
     }
 
     /// Reads and lowers without refusing anything.
-    pub fn load(&self) -> Loaded {
+    pub(crate) fn load(&self) -> Loaded {
         load(self.texts.clone())
     }
 
@@ -80,7 +74,7 @@ impl Fx {
 
     /// Asks one question; `from` and `to` as in [`leg`](Fx::leg).
     #[track_caller]
-    pub fn check(&self, from: &str, to: &str, wanted: Verdict) -> Judgement {
+    pub(crate) fn check(&self, from: &str, to: &str, wanted: Verdict) -> Judgement {
         let cluster = self.cluster();
         let flow = flow(&cluster, from, to);
         self.judge(&cluster, &flow, wanted)
@@ -88,7 +82,7 @@ impl Fx {
 
     /// Asks one question and wants a flag with the answer.
     #[track_caller]
-    pub fn check_flag(&self, from: &str, to: &str, wanted: Verdict, flag: Flag) {
+    pub(crate) fn check_flag(&self, from: &str, to: &str, wanted: Verdict, flag: Flag) {
         let judgement = self.check(from, to, wanted);
         assert!(judgement.flags.contains(&flag), "{from} -> {to}: no {flag:?} in {:?}", judgement.flags);
     }
@@ -97,7 +91,7 @@ impl Fx {
     ///
     /// `from`: `ns/pod`, `node:NAME`, or an address; `to` with `:PORT` and perhaps `/udp`, `/sctp` behind it.
     #[track_caller]
-    pub fn leg(&self, from: &str, to: &str, dialled: &str, node: Option<&str>, wanted: Verdict) -> Judgement {
+    pub(crate) fn leg(&self, from: &str, to: &str, dialled: &str, node: Option<&str>, wanted: Verdict) -> Judgement {
         let cluster = self.cluster();
         let mut flow = flow(&cluster, from, to);
         flow.dialled = Some(dialled.parse().unwrap());
@@ -115,7 +109,7 @@ impl Fx {
 }
 
 /// The names of the knobs on which a verdict depends.
-pub fn knobs(judgement: &Judgement) -> Vec<&'static str> {
+pub(crate) fn knobs(judgement: &Judgement) -> Vec<&'static str> {
     let knobs: KnobSet = judgement.knobs();
     knobs.iter().map(|knob| knob.name()).collect()
 }

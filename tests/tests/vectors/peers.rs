@@ -56,11 +56,11 @@ fn tv_14_not_in_holds_where_the_key_is_missing() {
 #[test]
 fn tv_15_every_namespace_carries_its_name() {
     // NP-11a
-    let peer = "[{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: y}}}]";
+    let peer = "[{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: \"y\"}}}]";
     from(peer).check("y/cli", "x/web:8080", Allowed);
     from(peer).check("z/job", "x/web:8080", Denied);
     // A manifest that says otherwise is overruled by the API server.
-    let lied = from(peer).edit("metadata: {name: z}", "metadata: {name: z, labels: {kubernetes.io/metadata.name: y}}");
+    let lied = from(peer).edit("metadata: {name: z}", "metadata: {name: z, labels: {kubernetes.io/metadata.name: \"y\"}}");
     lied.check("z/job", "x/web:8080", Denied);
 }
 
@@ -111,8 +111,10 @@ fn tv_18_families_never_mix() {
 fn tv_19_an_ip_block_holds_pods_unless_the_profile_says_no() {
     // NP-13
     from("[{ipBlock: {cidr: 10.244.2.0/24}}]").check("y/cli", "x/web:8080", Allowed);
-    from("[{ipBlock: {cidr: 10.244.2.0/24}}]")
-        .set("ipblock_matches_pods", "false")
-        .check("y/cli", "x/web:8080", Denied);
+    from("[{ipBlock: {cidr: 10.244.2.0/24}}]").set("ipblock_matches_pods", "false").check(
+        "y/cli",
+        "x/web:8080",
+        Denied,
+    );
     from("[{ipBlock: {cidr: 10.244.3.0/24}}]").check("y/cli", "x/web:8080", Denied);
 }

@@ -62,9 +62,8 @@ fn tv_07_an_egress_list_without_the_type_is_ignored() {
 #[test]
 fn tv_08_policies_add_up() {
     // NP-5, NP-7
-    let fx = fx()
-        .policy("x", "{podSelector: {}, policyTypes: [Ingress]}")
-        .policy("x", "{podSelector: {}, ingress: [{}]}");
+    let fx =
+        fx().policy("x", "{podSelector: {}, policyTypes: [Ingress]}").policy("x", "{podSelector: {}, ingress: [{}]}");
     fx.check("y/cli", "x/web:8080", Allowed);
     fx.check(C, "x/web:8080", Allowed);
 }

@@ -12,7 +12,8 @@ fn tv_28_ports_are_pod_ports() {
     // NP-16b, NP-23
     let to_team_a = |port: u16| {
         let to = "[{namespaceSelector: {matchLabels: {team: a}}}]";
-        let spec = format!("{{podSelector: {{}}, policyTypes: [Egress], egress: [{{to: {to}, ports: [{{port: {port}}}]}}]}}");
+        let spec =
+            format!("{{podSelector: {{}}, policyTypes: [Egress], egress: [{{to: {to}, ports: [{{port: {port}}}]}}]}}");
         fx().policy("y", &spec)
     };
     to_team_a(80).leg("y/cli", "x/web:8080", WEBSVC, None, Denied);

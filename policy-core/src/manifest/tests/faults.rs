@@ -190,8 +190,8 @@ fn objects_need_names_that_kubernetes_takes() {
     assert_eq!(
         problems("apiVersion: v1\nkind: Pod\nmetadata: {name: My_Pod, namespace: a.b}\n"),
         [
-            "error[IN-15] a.yaml:3:18: `My_Pod` is not a name <My_Pod>  ; a name has lower-case letters, digits and `-`, and ends in a letter or digit",
-            "error[IN-15] a.yaml:3:37: `a.b` is not a namespace <a.b>  ; a namespace has lower-case letters, digits and `-`, and ends in a letter or digit",
+            "warning[IN-15] a.yaml:3:18: `My_Pod` is not a name <My_Pod>  ; a name has lower-case letters, digits and `-`, and ends in a letter or digit",
+            "warning[IN-15] a.yaml:3:37: `a.b` is not a namespace <a.b>  ; a namespace has lower-case letters, digits and `-`, and ends in a letter or digit",
         ]
     );
     assert_eq!(problems("apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}\n"), Vec::<String>::new());

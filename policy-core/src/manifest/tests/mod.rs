@@ -1,6 +1,7 @@
 //! What is read and what is said about it, from whole texts.
 
 mod corpus;
+mod dumps;
 mod faults;
 mod objects;
 

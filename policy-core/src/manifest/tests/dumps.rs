@@ -1,0 +1,126 @@
+//! JSON: hand-written, in lines, and as an API server writes it.
+
+use super::*;
+use crate::snapshot::Body;
+
+const POD: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a-1","namespace":"shop","uid":"u1","resourceVersion":"7","labels":{"app":"a","esc\"aped":"\u00e9"},"annotations":{"linkerd.io/inject":"enabled","x":"y"},"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"a","uid":"r1","controller":true}],"deletionTimestamp":null,"managedFields":[{"manager":"m"}]},"spec":{"nodeName":"n1","hostNetwork":false,"containers":[{"name":"c","ports":[{"name":"http","containerPort":80,"hostPort":8080,"protocol":"TCP"}]}],"initContainers":[{"name":"i","restartPolicy":"Always"}],"brandNew":true},"status":{"phase":"Running","podIP":"10.0.0.1","podIPs":[{"ip":"10.0.0.1"},{"ip":"fd00::1"}],"hostIP":"192.168.0.1"}}"#;
+const POLICY: &str = r#"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"p","namespace":"shop","uid":"u2","resourceVersion":"8"},"spec":{"podSelector":{},"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.0/8"}}]}],"brandNew":1}}"#;
+const JOB: &str = r#"{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"j","uid":"u3","resourceVersion":"9"},"spec":{"template":{"metadata":{"labels":{"a":"b"},"annotations":{"sidecar.istio.io/inject":"true"}},"spec":{"containers":[{"ports":[{"hostIP":"1.2.3.4"}]}]}}},"status":{"conditions":[{"type":"Failed","status":"True"}]}}"#;
+const NODE: &str = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1","uid":"u4","resourceVersion":"1"},"status":{"addresses":[{"type":"InternalIP","address":"192.168.0.1"}]}}"#;
+const SECRET: &str =
+    r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","uid":"u5","resourceVersion":"1"},"data":{"a":"b"}}"#;
+
+fn json(text: &str) -> (Snapshot, Vec<String>) {
+    reading_with(&[("a.json", text)], &ReadOptions::default())
+}
+
+/// Everything about the objects that does not depend on how they were read.
+fn content(snapshot: &Snapshot) -> Vec<String> {
+    let spanless = |shown: String| {
+        let mut kept = String::new();
+        let mut rest = shown.as_str();
+        while let Some((before, after)) = rest.split_once("span: Some(Span") {
+            kept += before;
+            rest = after.split_once("})").map_or("", |(_, rest)| rest);
+        }
+        kept.push_str(rest);
+        kept.replace("span: None", "")
+    };
+    let shown = |object: &Object| {
+        let paths: Vec<_> = object.unread.iter().map(|field| &field.path).collect();
+        spanless(format!("{} {} {:?} {:?} {paths:?}", object.api_version, object.kind, object.metadata, object.body))
+    };
+    snapshot.objects.iter().map(shown).collect()
+}
+
+#[test]
+fn a_dump_reads_the_same_without_and_with_a_tree() {
+    let all = [POD, POLICY, JOB, NODE, SECRET];
+    let list = format!(r#"{{"apiVersion":"v1","items":[{}],"kind":"List","metadata":{{}}}}"#, all.join(",\n"));
+    let (fast, problems) = json(&list);
+    assert_eq!(problems, Vec::<String>::new());
+    // YAML is always read by way of a tree, and JSON is YAML.
+    let (slow, problems) = reading_with(&[("a.yaml", &all.join("\n---\n"))], &ReadOptions::default());
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(content(&fast), content(&slow));
+    assert_eq!(fast.objects.len(), 5);
+    let span = fast.objects[0].span.unwrap();
+    assert_eq!(&list[span.start as usize..span.end as usize], POD);
+    let Body::Pod(pod) = &fast.objects[0].body else { panic!() };
+    assert_eq!(pod.status.as_ref().unwrap().pod_ips.as_ref().unwrap().len(), 2);
+    let Body::NetworkPolicy(policy) = &fast.objects[1].body else { panic!() };
+    let rule = &policy.spec.as_ref().unwrap().ingress.as_ref().unwrap()[0];
+    let block = rule.value.from.as_ref().unwrap()[0].value.ip_block.as_ref().unwrap();
+    let cidr = block.value.cidr.as_ref().unwrap().span.unwrap();
+    assert_eq!(&list[cidr.start as usize..cidr.end as usize], "\"10.0.0.0/8\"");
+}
+
+#[test]
+fn json_lines_and_typed_lists_are_read() {
+    let items = POD.replace(r#""apiVersion":"v1","kind":"Pod","#, "");
+    let typed = format!(r#"{{"kind":"PodList","apiVersion":"v1","items":[{items}]}}"#);
+    let (snapshot, problems) = json(&format!("{NODE}\n{SECRET}\n\n{typed}\n{JOB}"));
+    assert_eq!(problems, Vec::<String>::new());
+    let kinds: Vec<&str> = snapshot.objects.iter().map(|object| &*object.kind).collect();
+    assert_eq!(kinds, ["Node", "Secret", "Pod", "Job"]);
+}
+
+#[test]
+fn an_item_of_another_kind_than_its_list_says_is_what_it_says() {
+    let typed = format!(r#"{{"kind":"PodList","apiVersion":"v1","items":[{NODE}]}}"#);
+    assert_eq!(&*json(&typed).0.objects[0].kind, "Node");
+}
+
+#[test]
+fn hand_written_json_is_checked_like_yaml() {
+    // IN-3, IN-2, IN-15
+    let text = "{\n  \"apiVersion\": \"v1\", \"kind\": \"Pod\",\n  \"metadata\": {\"name\": \"é\", \"nome\": 1},\n  \"kind\": \"Pod\"\n}";
+    assert_eq!(
+        json(text).1,
+        [
+            "warning[IN-15] a.json:3:24: `é` is not a name <\"é\">  ; a name has lower-case letters, digits and `-`, and ends in a letter or digit",
+            "error[IN-3] a.json:3:29: unknown field `nome` <\"nome\"> ",
+            "error[IN-2] a.json:4:3: duplicate key `kind` <\"kind\"> written again | a.json:2:23 <\"kind\"> first written here ; keep one of them",
+        ]
+    );
+}
+
+#[test]
+fn broken_json_hides_no_other_line() {
+    // IN-1
+    let (snapshot, problems) = json(&format!("{NODE}\n{{\"a\": [1,}}\n{SECRET}\n{{\"a\""));
+    assert_eq!(snapshot.objects.len(), 2);
+    assert_eq!(
+        problems,
+        [
+            "error[IN-1] a.json:2:10: broken JSON: expected a value <}> ",
+            "error[IN-1] a.json:4:1: broken JSON: the text ends in the middle of a value <{\"a\"> ",
+        ]
+    );
+    let (_, problems) = json("{\"a\": 1} trailing");
+    assert_eq!(problems.last().unwrap(), "error[IN-1] a.json:1:10: broken JSON: expected a value <trailing> ");
+    assert_eq!(json("hello").1, ["error[IN-1] a.json:1:1: broken JSON: expected a value <hello> "]);
+    assert_eq!(
+        json("{\"a\": \"\\x\"}").1,
+        ["error[IN-1] a.json:1:7: broken JSON: a bad escape in this string <\"\\x\"> "]
+    );
+    assert_eq!(json("{\"a\": 01}").1, ["error[IN-1] a.json:1:7: broken JSON: this is not a number <01> "]);
+    assert_eq!(json("").1, Vec::<String>::new());
+}
+
+#[test]
+fn a_flow_document_is_yaml_whatever_it_begins_with() {
+    let (snapshot, problems) = reading("{apiVersion: v1, kind: Pod, metadata: {name: a}} # flow\n");
+    assert_eq!((snapshot.objects.len(), problems.len()), (1, 0));
+}
+
+#[test]
+fn the_same_object_of_two_dumps_is_equal_in_any_layout() {
+    // IN-9
+    let wide = POD.replace("\",\"", "\", \"");
+    let (_, problems) = json(&format!("{POD}\n{wide}"));
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("warning[IN-9] a.json:2:1: Pod shop/a-1 is there twice"), "{problems:?}");
+    let (_, problems) = json(&format!("{POD}\n{}", POD.replace("Running", "Failed")));
+    assert!(problems[0].starts_with("error[IN-9] a.json:2:1: Pod shop/a-1 is there twice"), "{problems:?}");
+}

@@ -1,0 +1,245 @@
+//! `portolan can`.
+
+use policy_core::model::{End, Flag, Judge, Judgement, Outcome, Verdict};
+use policy_core::query::{Cell, PortAsk, PortVerdicts, Target, can, reach};
+
+use super::question::{is_document, tone};
+use crate::args::{CanArgs, Format};
+use crate::dto::answer::{CanAnswer, PortAnswer, deciding_both, rule_path};
+use crate::exit::{Exit, Failure};
+use crate::names::Names;
+use crate::render::table::{Table, Text};
+use crate::render::{Output, Tone};
+use crate::session::Session;
+
+pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let (source, target) = (session.subject(&args.from)?, session.target(&args.to)?);
+    let parts = parts(session, &source, &target);
+    if parts.is_empty() {
+        return Err(nothing_to_ask());
+    }
+    let header = session.header("CanAnswer", &session.scope(&[&source, &target.subject]), output)?;
+    let (verdict, rule) = overall(&parts);
+    let exit = if verdict == Verdict::Allowed { Exit::Clean } else { Exit::Finding };
+    let names = session.names();
+    if is_document(format) {
+        let cells = parts.iter().map(|part| names.judged_cell(&part.cell, &part.judgement, part.ports()));
+        let (from, to) = (args.from.clone(), args.to.clone());
+        let answer = CanAnswer { header, from, to, verdict: verdict.as_str(), rule, cells: cells.collect() };
+        output.document(format, &answer)?;
+        return Ok(exit);
+    }
+    let word = output.palette.paint(tone(verdict), verdict);
+    write!(output.stdout, "{word}  {} → {}", args.from, args.to)?;
+    match (parts.as_slice(), &target.port) {
+        ([part], PortAsk::Number(..) | PortAsk::Name(..)) => {
+            writeln!(output.stdout)?;
+            reasons(&part.judgement, &names, output)?;
+        }
+        _ => {
+            let why = if rule == "M-3" { " (M-3: it depends on which of them)" } else { "" };
+            writeln!(output.stdout, "{why}\n")?;
+            output.table(format, &table(&parts, &names, format == Format::Wide))?;
+        }
+    }
+    Ok(exit)
+}
+
+/// There is no pod at either end.
+pub(crate) fn nothing_to_ask() -> Failure {
+    let help = "one of the two must be, or hold, a pod or a node of the input";
+    Failure::usage("there is nothing to ask: no pod and no node is at either end", help)
+}
+
+/// A part of the answer: a cell with its judgement, and with the other ports when all were asked for.
+pub(crate) struct Part {
+    pub(crate) cell: Cell<Option<PortVerdicts>>,
+    /// Of the witness; of all flows of the cell when one port was asked for.
+    pub(crate) judgement: Judgement,
+}
+
+impl Part {
+    pub(crate) fn ports(&self) -> Option<PortAnswer> {
+        self.cell.answer.as_ref().map(PortAnswer::from)
+    }
+
+    /// The verdict that holds for every flow of the part, if one does.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        let Some(ports) = &self.cell.answer else { return Some(self.judgement.verdict) };
+        if ports.allowed.is_all() || ports.is_none() || ports.undefined.is_all() || ports.conditional.is_all() {
+            return Some(self.judgement.verdict);
+        }
+        None
+    }
+}
+
+/// The exact partition of a question.
+pub(crate) fn parts(session: &Session, source: &policy_core::query::Subject, target: &Target) -> Vec<Part> {
+    let analysis = &session.analysis;
+    if let Some(cells) = can(analysis, source, target) {
+        let part = |cell: Cell<Judgement>| {
+            let Cell { sources, destinations, families, answer, witness } = cell;
+            Part { cell: Cell { sources, destinations, families, answer: None, witness }, judgement: answer }
+        };
+        return cells.into_iter().map(part).collect();
+    }
+    let part = |cell: Cell<PortVerdicts>| {
+        let judgement = analysis.judge(&cell.witness);
+        let Cell { sources, destinations, families, answer, witness } = cell;
+        Part { cell: Cell { sources, destinations, families, answer: Some(answer), witness }, judgement }
+    };
+    reach(analysis, source, &target.subject).into_iter().map(part).collect()
+}
+
+/// The verdict and rule that all parts share; `conditional` by M-3 when they differ.
+pub(crate) fn overall(parts: &[Part]) -> (Verdict, &'static str) {
+    let Some(first) = parts.first() else { return (Verdict::Conditional, "M-3") };
+    match first.verdict() {
+        Some(verdict) if parts.iter().all(|part| part.verdict() == Some(verdict)) => {
+            let same = parts.iter().all(|part| part.judgement.rule == first.judgement.rule);
+            (verdict, if same { first.judgement.rule } else { "M-3" })
+        }
+        _ => (Verdict::Conditional, "M-3"),
+    }
+}
+
+/// One line for each part.
+pub(crate) fn table(parts: &[Part], names: &Names<'_>, wide: bool) -> Table {
+    let all_ports = parts.iter().any(|part| part.cell.answer.is_some());
+    let mut heading = vec!["from", "to"];
+    heading.extend(if all_ports { ["allowed", "unsure"] } else { ["verdict", "rule"] });
+    if wide {
+        heading.extend(["policies", "depends on", "families", "example"]);
+    }
+    let mut table = Table::new(&heading);
+    for part in parts {
+        let cell = &part.cell;
+        let mut row: Vec<Text> =
+            vec![names.actors(&cell.sources, wide).into(), names.actors(&cell.destinations, wide).into()];
+        row.extend(match &cell.answer {
+            Some(ports) => ports_text(ports, &part.judgement),
+            None => {
+                let verdict = part.judgement.verdict;
+                [Text::toned(tone(verdict), verdict.as_str()), part.judgement.rule.into()]
+            }
+        });
+        if wide {
+            row.extend(wide_text(part, names));
+        }
+        table.push(row);
+    }
+    table
+}
+
+/// The allowed ports, and the ports that depend on something.
+fn ports_text(ports: &PortVerdicts, judgement: &Judgement) -> [Text; 2] {
+    let allowed = match ports.blocked {
+        Some((verdict, _)) => Text::toned(tone(verdict), verdict.as_str()),
+        None if ports.allowed.is_empty() => Text::toned(Tone::Bad, "none"),
+        None => Text::toned(Tone::Good, ports.allowed.to_string()),
+    };
+    let mut unsure = Vec::new();
+    if !ports.conditional.is_empty() {
+        let on: Vec<_> = ports.conditions.iter().map(|condition| condition.as_str()).collect();
+        unsure.push(format!("{} if {}", ports.conditional, on.join(", ")));
+    }
+    if !ports.undefined.is_empty() {
+        let on: Vec<_> = ports.knobs.iter().map(policy_core::model::Knob::name).collect();
+        unsure.push(format!("{} by {}", ports.undefined, on.join(", ")));
+    }
+    if unsure.is_empty() && judgement.flags.contains(&Flag::UnenforcedPolicies) {
+        unsure.push("nothing enforces policies".to_owned());
+    }
+    [allowed, Text::toned(Tone::Unsure, unsure.join("; "))]
+}
+
+fn wide_text(part: &Part, names: &Names<'_>) -> [Text; 4] {
+    let policies: Vec<_> = deciding_both(&part.judgement).into_iter().map(|policy| names.policy(policy)).collect();
+    let knobs = part.judgement.knobs();
+    let depends = knobs.iter().map(policy_core::model::Knob::name);
+    let depends: Vec<_> = depends.chain(part.judgement.conditions().iter().map(|c| c.as_str())).collect();
+    let families = crate::dto::answer::families(&part.cell.families);
+    let flow = names.witness(&part.cell.witness);
+    let example = format!("{} → {} {} {}", flow.from, flow.to, flow.protocol, flow.port);
+    [policies.join(", ").into(), depends.join(", ").into(), families.join(", ").into(), example.into()]
+}
+
+/// Both ends of one judgement, and remarks.
+fn reasons(judgement: &Judgement, names: &Names<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
+    let ends = [("egress", &judgement.egress), ("ingress", &judgement.ingress)];
+    if matches!(judgement.verdict, Verdict::NoRoute | Verdict::NoListener) {
+        writeln!(output.stdout, "  {}: {}", judgement.rule, because(judgement.rule))?;
+    } else {
+        for (word, end) in ends {
+            let (verdict, shade) = outcome(end.outcome);
+            let painted = output.palette.paint(shade, format!("{verdict:<11}"));
+            writeln!(output.stdout, "  {word:<7}  {painted}  {:<5}  {}", end.rule, reason(end, names))?;
+        }
+    }
+    for remark in &judgement.flags {
+        writeln!(output.stdout, "  note: {}", remark_text(*remark))?;
+    }
+    Ok(())
+}
+
+fn outcome(outcome: Outcome) -> (&'static str, Tone) {
+    let verdict = match outcome {
+        Outcome::Allowed => Verdict::Allowed,
+        Outcome::Conditional(_) => Verdict::Conditional,
+        Outcome::Undefined(_) => Verdict::Undefined,
+        Outcome::Denied => Verdict::Denied,
+    };
+    (verdict.as_str(), tone(verdict))
+}
+
+fn reason(end: &End, names: &Names<'_>) -> String {
+    if let Some(rule) = end.admitting.first() {
+        let policy = names.policy(rule.policy);
+        let place = names.admitting(*rule).source.map(|place| format!(", {place}")).unwrap_or_default();
+        let more = match end.admitting.len() {
+            1 => String::new(),
+            many => format!(" and {} more", many - 1),
+        };
+        return format!("{policy} {}{place}{more}", rule_path(rule.direction, rule.index));
+    }
+    let depends = match end.outcome {
+        Outcome::Undefined(knobs) => {
+            let knobs: Vec<_> = knobs.iter().map(policy_core::model::Knob::name).collect();
+            format!("it depends on {}; ", knobs.join(", "))
+        }
+        Outcome::Conditional(condition) => format!("if {}; ", condition.as_str()),
+        _ => String::new(),
+    };
+    if end.isolating.is_empty() {
+        return format!("{depends}{}", because(end.rule));
+    }
+    let policies: Vec<_> = end.isolating.iter().map(|policy| names.policy(*policy)).collect();
+    format!("{depends}isolated by {}, no rule admits it for sure", policies.join(", "))
+}
+
+/// A few words for rules that decide without a policy.
+pub(crate) fn because(rule: &str) -> &'static str {
+    match rule {
+        "NP-4" => "no policy isolates it",
+        "NP-16" => "no pod there declares a port of this name",
+        "NP-18" => "a pod always reaches itself",
+        "NP-19" => "a pod and its own node always reach each other",
+        "NP-22" => "a pod on the host's network is beyond policies",
+        "NP-27" => "a finished pod has no network",
+        "NP-30" => "the two ends share no IP family",
+        "NP-32" => "nothing enforces policies",
+        _ => "policies are not asked at this end",
+    }
+}
+
+pub(crate) fn remark_text(remark: Flag) -> &'static str {
+    match remark {
+        Flag::UndeclaredPort => "the destination does not declare the port; declaring is documentation only (M-5)",
+        Flag::UnenforcedPolicies => "there are policies, and nothing enforces them (NP-32)",
+        Flag::Hypothetical => "no running pod is known at one end: a template or a pending pod stands for it (NP-11b)",
+        Flag::HostNetwork => "one end is on the host's network, where policies do not act (NP-22)",
+        Flag::SelfTraffic => "a pod always reaches itself (NP-18)",
+        Flag::OwnNode => "a pod and its own node always reach each other (NP-19)",
+        Flag::RouteAssumed => "this is what policies say; whether packets from outside arrive is not modelled",
+    }
+}

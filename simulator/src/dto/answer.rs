@@ -1,0 +1,304 @@
+//! Answers: judgements, parts of a partition, port sets.
+
+use policy_core::ids::PolicyId;
+use policy_core::model::{Condition, Direction, End, Family, Flow, Judgement, Outcome, RuleRef, Verdict};
+use policy_core::query::{Actor, Cell, PortVerdicts, Subject};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Header, PortRange, flag, knobs, ports, verdict_of};
+use crate::names::Names;
+
+/// `can`: may FROM open a connection to TO?
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct CanAnswer {
+    /// What every document begins with.
+    #[serde(flatten)]
+    pub header: Header,
+    /// Who opens the connection, as it was written.
+    pub from: String,
+    /// Who gets it, as it was written.
+    pub to: String,
+    /// The verdict that all cells share, or `conditional` with the rule `M-3` when they differ: it then depends on
+    /// which pod, address or port is meant, and the cells say which.
+    pub verdict: &'static str,
+    /// The rule of docs/SPEC.md that decided.
+    pub rule: &'static str,
+    /// The exact partition of the question; every source to every destination of a cell has its answer.
+    pub cells: Vec<JudgedCell>,
+}
+
+/// A part of a question about one port, with its judgement.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedCell {
+    /// Who opens the connection.
+    pub from: Actors,
+    /// Who gets it.
+    pub to: Actors,
+    /// The IP families for which the answer holds: `IPv4`, `IPv6`.
+    pub families: Vec<&'static str>,
+    /// What becomes of all ports, when the question named none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<PortAnswer>,
+    /// An example flow of the cell.
+    pub witness: Witness,
+    /// The judgement of the witness, and of every flow of the cell when the question named a port.
+    #[serde(flatten)]
+    pub judgement: Judged,
+}
+
+/// `who` and `where`: all cells that are not wholly denied.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct ReachAnswer {
+    /// What every document begins with.
+    #[serde(flatten)]
+    pub header: Header,
+    /// Who opens the connection, as it was written; `*` in answers to `who`.
+    pub from: String,
+    /// Who gets it, as it was written; `*` in answers to `where`.
+    pub to: String,
+    /// The parts of the exact partition in which something is not denied.
+    pub cells: Vec<JudgedCell>,
+    /// With `--hypothetical`: pods that policies name and the input lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hypothetical: Option<Vec<super::Hypothetical>>,
+}
+
+/// Some parties.
+#[derive(Serialize, JsonSchema, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Actors {
+    /// Workloads of which all pods are meant, as `namespace/kind/name`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<String>,
+    /// Pods of workloads of which not all pods are meant, as `namespace/pod/name`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<String>,
+    /// Nodes, as `node/name`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+    /// Addresses, as an address, a CIDR or `first-last`; `internet` is all of them. Addresses of pods and nodes of
+    /// the input are never meant, even when a range spans them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+}
+
+/// What becomes of all ports; what is in no list is denied.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct PortAnswer {
+    /// Let through.
+    pub allowed: Vec<PortRange>,
+    /// Let through if `conditions` hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditional: Vec<PortRange>,
+    /// Not defined: it depends on `knobs`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undefined: Vec<PortRange>,
+    /// What conditional ports depend on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<&'static str>,
+    /// The knobs that undefined ports depend on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub knobs: Vec<&'static str>,
+}
+
+/// One flow.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct Witness {
+    /// Who opens the connection.
+    pub from: String,
+    /// Who gets it.
+    pub to: String,
+    /// `IPv4` or `IPv6`.
+    pub family: &'static str,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: &'static str,
+    /// The destination's port.
+    pub port: u16,
+}
+
+/// A verdict and its reasons.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct Judged {
+    /// `allowed`, `denied`, `undefined`, `conditional`, `no-route` or `no-listener`.
+    pub verdict: &'static str,
+    /// The rule of docs/SPEC.md that decided.
+    pub rule: &'static str,
+    /// The policies that decided, as `namespace/name`.
+    pub policies: Vec<String>,
+    /// The source's end.
+    pub egress: JudgedEnd,
+    /// The destination's end.
+    pub ingress: JudgedEnd,
+    /// The knobs that an undefined verdict depends on.
+    pub knobs: Vec<&'static str>,
+    /// What a conditional verdict depends on: `placement`, `dns`.
+    pub conditions: Vec<&'static str>,
+    /// Remarks: `undeclared_port`, `hypothetical`, `host_network`, `route_assumed` ….
+    pub flags: Vec<&'static str>,
+}
+
+/// What one end's policies say.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedEnd {
+    /// `allowed`, `denied`, `undefined` or `conditional`.
+    pub verdict: &'static str,
+    /// The rule of docs/SPEC.md that decided.
+    pub rule: &'static str,
+    /// The policies that decided: those that admit the flow, or else those that isolate the end.
+    pub policies: Vec<String>,
+    /// The policies that isolate this end; none when it is not isolated (NP-4).
+    pub isolated_by: Vec<String>,
+    /// The policy rules that admit the flow.
+    pub admitted_by: Vec<AdmittingRule>,
+}
+
+/// A rule of a policy.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmittingRule {
+    /// The policy, as `namespace/name`.
+    pub policy: String,
+    /// The rule's path in it, such as `ingress[0]`.
+    pub rule: String,
+    /// Where it is written, as `file:line:column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// The policies that decided at an end: those that admit, or else those that isolate.
+pub(crate) fn deciding(end: &End) -> Vec<PolicyId> {
+    if end.admitting.is_empty() {
+        return end.isolating.clone();
+    }
+    let mut policies: Vec<_> = end.admitting.iter().map(|rule| rule.policy).collect();
+    policies.dedup();
+    policies
+}
+
+/// The policies that decided a flow: of the ends that stopped it, or of both when none did.
+pub(crate) fn deciding_both(judgement: &Judgement) -> Vec<PolicyId> {
+    let decides = |end: &End| match judgement.verdict {
+        Verdict::Allowed => true,
+        Verdict::Denied => end.outcome == Outcome::Denied,
+        _ => end.outcome != Outcome::Allowed,
+    };
+    let ends = [&judgement.egress, &judgement.ingress].into_iter().filter(|end| decides(end));
+    let mut policies: Vec<_> = ends.flat_map(deciding).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    policies
+}
+
+/// `placement`, `dns`.
+pub(crate) fn conditions(conditions: &[Condition]) -> Vec<&'static str> {
+    conditions.iter().map(|condition| condition.as_str()).collect()
+}
+
+pub(crate) fn families(families: &[Family]) -> Vec<&'static str> {
+    families.iter().map(|family| super::family(*family)).collect()
+}
+
+/// `ingress[0]`.
+pub(crate) fn rule_path(direction: Direction, index: u32) -> String {
+    format!("{direction}[{index}]")
+}
+
+impl Names<'_> {
+    pub(crate) fn judged(&self, judgement: &Judgement) -> Judged {
+        Judged {
+            verdict: judgement.verdict.as_str(),
+            rule: judgement.rule,
+            policies: deciding_both(judgement).into_iter().map(|policy| self.policy(policy)).collect(),
+            egress: self.judged_end(&judgement.egress),
+            ingress: self.judged_end(&judgement.ingress),
+            knobs: knobs(judgement.knobs()),
+            conditions: conditions(&judgement.conditions()),
+            flags: judgement.flags.iter().map(|remark| flag(*remark)).collect(),
+        }
+    }
+
+    fn judged_end(&self, end: &End) -> JudgedEnd {
+        JudgedEnd {
+            verdict: verdict_of(end.outcome),
+            rule: end.rule,
+            policies: deciding(end).into_iter().map(|policy| self.policy(policy)).collect(),
+            isolated_by: end.isolating.iter().map(|policy| self.policy(*policy)).collect(),
+            admitted_by: end.admitting.iter().map(|rule| self.admitting(*rule)).collect(),
+        }
+    }
+
+    pub(crate) fn admitting(&self, rule: RuleRef) -> AdmittingRule {
+        let policy = self.cluster().policies.at(rule.policy);
+        let index = usize::try_from(rule.index).unwrap_or(usize::MAX);
+        let written = policy.rules(rule.direction).and_then(|rules| rules.get(index));
+        AdmittingRule {
+            policy: self.policy(rule.policy),
+            rule: rule_path(rule.direction, rule.index),
+            source: self.place(written.and_then(|rule| rule.span).or(policy.span)),
+        }
+    }
+
+    pub(crate) fn witness(&self, flow: &Flow) -> Witness {
+        Witness {
+            from: self.party(flow.source),
+            to: self.party(flow.destination),
+            family: super::family(flow.family),
+            protocol: flow.protocol.as_str(),
+            port: flow.port,
+        }
+    }
+
+    pub(crate) fn actors_dto(&self, actors: &[Actor]) -> Actors {
+        let mut out = Actors::default();
+        for actor in actors {
+            match actor {
+                Actor::Pods(pods) => {
+                    let (whole, rest) = self.whole_workloads(pods);
+                    let written = |id| Subject::Workload(id).written(self.cluster());
+                    out.workloads.extend(whole.into_iter().map(written));
+                    out.pods.extend(rest.into_iter().map(|pod| self.pod(pod)));
+                }
+                Actor::Node(node) => out.nodes.push(Subject::Node(*node).written(self.cluster())),
+                Actor::Addresses(addresses) => out.addresses.extend(self.addresses(addresses)),
+            }
+        }
+        out
+    }
+
+    /// A cell with the judgement of its witness; `ports` when it is about all of them.
+    pub(crate) fn judged_cell<T>(
+        &self,
+        cell: &Cell<T>,
+        judgement: &Judgement,
+        ports: Option<PortAnswer>,
+    ) -> JudgedCell {
+        JudgedCell {
+            from: self.actors_dto(&cell.sources),
+            to: self.actors_dto(&cell.destinations),
+            families: families(&cell.families),
+            ports,
+            witness: self.witness(&cell.witness),
+            judgement: self.judged(judgement),
+        }
+    }
+}
+
+impl From<&PortVerdicts> for PortAnswer {
+    fn from(verdicts: &PortVerdicts) -> Self {
+        Self {
+            allowed: ports(&verdicts.allowed),
+            conditional: ports(&verdicts.conditional),
+            undefined: ports(&verdicts.undefined),
+            conditions: conditions(&verdicts.conditions),
+            knobs: knobs(verdicts.knobs),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The compiled engine against the reference evaluator, and every view of it against single flows.
+
+use std::collections::BTreeMap;
+
+use fixtures::strategy::case;
+use policy_core::analysis::Analysis;
+use policy_core::compile::connections::{Connections, connections};
+use policy_core::compile::groups::{GroupId, Role};
+use policy_core::compile::ports::PortValue;
+use policy_core::model::{Direction, Family, Hit, Judge, Party, Verdict, leg, premise};
+use policy_core::query::{PortVerdicts, between};
+use policy_core::spec::Spec;
+use proptest::prelude::*;
+
+/// The value of each pair of groups; fails when two blocks speak of one pair.
+fn expand(all: &Connections) -> BTreeMap<(GroupId, GroupId, Family), PortValue> {
+    let mut values = BTreeMap::new();
+    for block in &all.blocks {
+        for source in all.sources(block) {
+            for destination in all.destinations(block) {
+                for family in &block.families {
+                    let before = values.insert((source, *destination, *family), block.ports.clone());
+                    assert_eq!(before, None, "two blocks for one pair");
+                }
+            }
+        }
+    }
+    values
+}
+
+fn members(all: &Connections, group: GroupId) -> Vec<Party> {
+    let group = all.groups.at(group);
+    let pods = group.pods.iter().map(|pod| Party::Pod(*pod));
+    let nodes = group.nodes.iter().map(|node| Party::Node(*node));
+    let outside = group.addresses.ranges().flat_map(|(first, last)| [Party::Address(first), Party::Address(last)]);
+    pods.chain(nodes).chain(outside).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: fixtures_cases(300), ..ProptestConfig::default() })]
+
+    #[test]
+    fn spec_and_compiled_agree_on_every_flow(case in case(60)) {
+        let analysis = Analysis::new(case.cluster, case.profile);
+        let spec = Spec::new(&analysis.cluster, &analysis.profile);
+        for flow in case.flows {
+            let judgement = spec.judge(&flow);
+            prop_assert_eq!(&judgement, &analysis.judge(&flow), "{:?}", flow);
+            if flow.dialled.is_none() && flow.masqueraded_by.is_none() {
+                let ports = between(&analysis, flow.source, flow.destination, flow.family);
+                prop_assert_eq!(ports.verdict(flow.protocol, flow.port), judgement.verdict, "{:?} {:?}", flow, ports);
+            }
+        }
+    }
+
+    #[test]
+    fn connections_are_what_pairs_say(case in case(1)) {
+        let analysis = Analysis::new(case.cluster, case.profile);
+        let all = connections(&analysis.compiled, &analysis.cluster, &analysis.profile);
+        let values = expand(&all);
+        let nothing = PortValue::default();
+        for (from, source) in all.groups.iter() {
+            for (to, destination) in all.groups.iter() {
+                for family in Family::ALL {
+                    let value = values.get(&(from, to, family)).unwrap_or(&nothing);
+                    if !source.role.meets(destination.role) {
+                        prop_assert_eq!(value, &nothing);
+                        continue;
+                    }
+                    for (a, b) in members(&all, from).into_iter().flat_map(|a| members(&all, to).into_iter().map(move |b| (a, b))) {
+                        let speaks = |party| premise::families(&analysis.cluster, &analysis.profile, party).contains(&family);
+                        if !speaks(a) || !speaks(b) || a == b {
+                            continue;
+                        }
+                        let pair = between(&analysis, a, b, family);
+                        let host = matches!(source.role, Role::HostPod | Role::Node) || matches!(destination.role, Role::HostPod | Role::Node);
+                        if host && exempt(&analysis, a, b) {
+                            continue;
+                        }
+                        let expected = PortVerdicts {
+                            allowed: value.certain.clone(), undefined: value.possible.clone(), knobs: value.knobs, ..PortVerdicts::default()
+                        };
+                        prop_assert_eq!((&pair.allowed, &pair.undefined), (&expected.allowed, &expected.undefined), "{:?} {:?} {:?}", a, b, family);
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(all.groups.values().map(|group| group.pods.len()).sum::<usize>(),
+            analysis.cluster.pods.values().filter(|pod| pod.state != policy_core::model::PodState::Finished).count());
+        let _ = (Hit::No, Verdict::Allowed, Direction::Ingress);
+    }
+}
+
+/// Whether NP-19 may stand above the policies of a pair.
+fn exempt(analysis: &Analysis, a: Party, b: Party) -> bool {
+    let seen = |party| premise::seen(&analysis.cluster, &analysis.profile, party);
+    let own = |pod: premise::Seen, host: premise::Seen| match (pod, host) {
+        (premise::Seen::Pod(pod), premise::Seen::Host { node, .. }) => {
+            leg::own_node(&analysis.cluster, pod, node) != leg::OwnNode::No
+        }
+        _ => false,
+    };
+    own(seen(a), seen(b)) || own(seen(b), seen(a))
+}
+
+fn fixtures_cases(default: u32) -> u32 {
+    std::env::var("PORTOLAN_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+}
