@@ -1,4 +1,4 @@
-//! Questions about sets of flows agree with questions about each flow (M-3).
+//! Questions about sets of flows agree with questions about each flow (M-1, M-2, M-3).
 
 use fixtures::strategy::{case, parties, ports};
 use policy_core::analysis::Analysis;
@@ -59,7 +59,10 @@ fn the_partition_of_everything_is_exact() {
             let judged = spec.judge(&direct);
             let outside = |party| matches!(party, Party::Address(_));
             let finished = matches!(judged.verdict, Verdict::NoRoute | Verdict::NoListener);
-            if direct.source == direct.destination || (outside(direct.source) && outside(direct.destination)) || finished {
+            if direct.source == direct.destination
+                || (outside(direct.source) && outside(direct.destination))
+                || finished
+            {
                 continue;
             }
             let of: Vec<_> = cells

@@ -37,10 +37,58 @@ fn no_bytes_make_the_reader_panic() {
 #[test]
 fn no_heap_of_yaml_words_makes_the_reader_panic() {
     let word = select(vec![
-        "a", ": ", ":", "-", "- ", "\n", "\n  ", "\n    ", "{", "}", "[", "]", ",", "&a ", "*a", "!!str ", "!x ", "|", ">", "'",
-        "\"", "#", "?", "---\n", "...\n", "%YAML 1.2\n", "<<: ", "~", "null", "1e999", "0x", "apiVersion: v1", "kind: Pod",
-        "kind: List", "kind: NetworkPolicy", "apiVersion: networking.k8s.io/v1", "metadata: ", "name: x", "spec: ", "items: ",
-        "podSelector: ", "ingress: ", "ports: ", "port: ", "from: ", "ipBlock: ", "cidr: ", "\t", "\r\n", "\u{feff}", "é", "\u{85}",
+        "a",
+        ": ",
+        ":",
+        "-",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "&a ",
+        "*a",
+        "!!str ",
+        "!x ",
+        "|",
+        ">",
+        "'",
+        "\"",
+        "#",
+        "?",
+        "---\n",
+        "...\n",
+        "%YAML 1.2\n",
+        "<<: ",
+        "~",
+        "null",
+        "1e999",
+        "0x",
+        "apiVersion: v1",
+        "kind: Pod",
+        "kind: List",
+        "kind: NetworkPolicy",
+        "apiVersion: networking.k8s.io/v1",
+        "metadata: ",
+        "name: x",
+        "spec: ",
+        "items: ",
+        "podSelector: ",
+        "ingress: ",
+        "ports: ",
+        "port: ",
+        "from: ",
+        "ipBlock: ",
+        "cidr: ",
+        "\t",
+        "\r\n",
+        "\u{feff}",
+        "é",
+        "\u{85}",
     ]);
     check(4000, &proptest::collection::vec(word, 0..60), |words| survive(words.concat()));
 }
@@ -56,7 +104,8 @@ enum Spoil {
 }
 
 fn spoil() -> impl Strategy<Value = Vec<(Spoil, Index)>> {
-    let character = select(vec![':', '-', ' ', '\n', '{', '}', '[', ']', '"', '\'', '&', '*', '!', '0', '9', 'x', '\t', '\0', 'é']);
+    let character =
+        select(vec![':', '-', ' ', '\n', '{', '}', '[', ']', '"', '\'', '&', '*', '!', '0', '9', 'x', '\t', '\0', 'é']);
     let one = prop_oneof![
         4 => Just(Spoil::Delete),
         3 => Just(Spoil::Double),

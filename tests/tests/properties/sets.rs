@@ -75,13 +75,14 @@ fn port_ranges() -> impl Strategy<Value = PortRanges> {
 }
 
 fn port_set(ranges: &PortRanges) -> PortSet {
-    ranges.iter().fold(PortSet::empty(), |set, (protocol, first, last)| {
-        set.union(&PortSet::range(*protocol, *first, *last))
-    })
+    ranges
+        .iter()
+        .fold(PortSet::empty(), |set, (protocol, first, last)| set.union(&PortSet::range(*protocol, *first, *last)))
 }
 
 fn port_members(set: &PortSet) -> BTreeSet<(Protocol, u16)> {
-    let universe = Protocol::ALL.into_iter().flat_map(|protocol| points().into_iter().map(move |port| (protocol, port)));
+    let universe =
+        Protocol::ALL.into_iter().flat_map(|protocol| points().into_iter().map(move |port| (protocol, port)));
     universe.filter(|(protocol, port)| set.contains(*protocol, *port)).collect()
 }
 

@@ -13,11 +13,7 @@ pub(crate) fn cases(usual: u32) -> u32 {
 }
 
 /// Tries a property, and panics with the smallest counter-example. The same seed gives the same cases.
-pub(crate) fn check<S: Strategy>(
-    usual: u32,
-    strategy: &S,
-    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
-) {
+pub(crate) fn check<S: Strategy>(usual: u32, strategy: &S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let config = Config { cases: cases(usual), failure_persistence: None, max_shrink_iters: 4096, ..Config::default() };
     let mut seed = [0x5a; 32];
     let text = env::var("PORTOLAN_SEED").unwrap_or_default();

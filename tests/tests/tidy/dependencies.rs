@@ -9,15 +9,37 @@ use super::workspace::root;
 
 /// Crates that have no business in a pure library.
 const FORBIDDEN: [&str; 24] = [
-    "anstream", "async-std", "clap", "comfy-table", "crossterm", "ctrlc", "env_logger", "hyper", "indicatif", "kube",
-    "kube-client", "mio", "rayon", "reqwest", "rustls", "smol", "socket2", "sysinfo", "tempfile", "tokio", "tonic",
-    "tower", "walkdir", "winapi",
+    "anstream",
+    "async-std",
+    "clap",
+    "comfy-table",
+    "crossterm",
+    "ctrlc",
+    "env_logger",
+    "hyper",
+    "indicatif",
+    "kube",
+    "kube-client",
+    "mio",
+    "rayon",
+    "reqwest",
+    "rustls",
+    "smol",
+    "socket2",
+    "sysinfo",
+    "tempfile",
+    "tokio",
+    "tonic",
+    "tower",
+    "walkdir",
+    "winapi",
 ];
 
 /// The packages that a crate needs to run, by name, itself included.
 fn needed(of: &str) -> BTreeSet<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let arguments = ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform=x86_64-unknown-linux-gnu"];
+    let arguments =
+        ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform=x86_64-unknown-linux-gnu"];
     let output = Command::new(cargo).args(arguments).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();

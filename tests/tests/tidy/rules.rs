@@ -28,7 +28,11 @@ fn ids(text: &str) -> BTreeSet<String> {
             && digits.chars().all(|c| c.is_ascii_digit())
             && number.len() <= digits.len() + 1
     };
-    words.map(|word| word.trim_end_matches('-')).filter(|word| is_id(word) && *word != "DNS-1123").map(str::to_owned).collect()
+    words
+        .map(|word| word.trim_end_matches('-'))
+        .filter(|word| is_id(word) && *word != "DNS-1123")
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The headings of `docs/SPEC.md`.
@@ -103,7 +107,8 @@ fn every_rule_cited_in_code_is_specified() {
 fn every_specified_rule_is_implemented() {
     let (code, _) = cited();
     let excused: BTreeSet<_> = WITHOUT_CODE.iter().map(|(id, _)| (*id).to_owned()).collect();
-    let missing: Vec<_> = specified().into_iter().filter(|id| !code.contains_key(id) && !excused.contains(id)).collect();
+    let missing: Vec<_> =
+        specified().into_iter().filter(|id| !code.contains_key(id) && !excused.contains(id)).collect();
     assert!(missing.is_empty(), "no code cites {missing:?}");
     let stale: Vec<_> = excused.into_iter().filter(|id| code.contains_key(id)).collect();
     assert!(stale.is_empty(), "no longer without code: {stale:?}");
