@@ -15,7 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::render::table::{Table, Text};
 use crate::render::{Output, Tone, counted, escape};
-use crate::session::Input;
+use crate::session::{Input, Purpose};
 
 pub(crate) fn run(
     options: &Options,
@@ -24,7 +24,7 @@ pub(crate) fn run(
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
     let progress = Progress::new(output.stderr_terminal && !output.quiet);
-    let input = Input::open(options, stdin, &progress, output)?;
+    let input = Input::open(options, Purpose::Account, stdin, &progress, output)?;
     drop(progress);
     let answer = answer(&input);
     if is_document(format) {

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use policy_core::compile::ports::PortValue;
 use policy_core::graph::{Reach, ReachabilityGraph};
 use policy_core::ids::Id;
+use policy_core::model::Family;
 
 use crate::args::{Format, GraphArgs};
 use crate::dto::answer::families;
@@ -46,7 +48,7 @@ fn edges(graph: &ReachabilityGraph) -> impl Iterator<Item = (usize, usize, &Reac
 }
 
 fn ports(reach: &Reach) -> Vec<EdgePorts> {
-    let ports = |(of, value): &(Vec<_>, _)| EdgePorts { families: families(of), ports: value.into() };
+    let ports = |(of, value): &(Vec<Family>, PortValue)| EdgePorts { families: families(of), ports: value.into() };
     reach.ports.iter().map(ports).collect()
 }
 
@@ -59,14 +61,22 @@ fn dot(graph: &ReachabilityGraph, names: &Names<'_>, output: &mut Output<'_>) ->
         writeln!(out, "  n{index} [label={label}];")?;
     }
     for (from, to, reach) in edges(graph) {
-        let certain: Vec<String> = reach.ports.iter().map(|(_, value)| value.certain.to_string()).collect();
         let unsure = reach.ports.iter().any(|(_, value)| !value.possible.is_empty());
         let style = if unsure { ", style=dashed" } else { "" };
-        let mut label = certain;
-        label.dedup();
-        writeln!(out, "  n{from} -> n{to} [label={}{style}];", quoted(&label.join("; ")))?;
+        let mut labels: Vec<String> = reach.ports.iter().map(|(_, value)| label(value)).collect();
+        labels.dedup();
+        writeln!(out, "  n{from} -> n{to} [label={}{style}];", quoted(&labels.join("; ")))?;
     }
     writeln!(out, "}}")
+}
+
+/// The ports that are admitted for sure; behind a question mark those that depend on knobs.
+fn label(value: &PortValue) -> String {
+    match (value.certain.is_empty(), value.possible.is_empty()) {
+        (_, true) => value.certain.to_string(),
+        (true, false) => format!("? {}", value.possible),
+        (false, false) => format!("{} ? {}", value.certain, value.possible),
+    }
 }
 
 /// A string of the DOT language.

@@ -121,10 +121,8 @@ fn own_node(connections: &Connections, output: &mut Output<'_>) -> std::io::Resu
     let pods: usize = connections.own_node.values().map(Vec::len).sum();
     if pods > 0 {
         let pods = counted(pods, "isolated pod");
-        writeln!(
-            output.stdout,
-            "\nalso: nodes reach the pods on them; of {pods} only that is not listed above (NP-19)"
-        )?;
+        let text = format!("also: a node always reaches the pods on it (NP-19); for {pods} that is not in the table");
+        writeln!(output.stdout, "\n{text}")?;
     }
     Ok(())
 }

@@ -16,14 +16,10 @@ use crate::session::Session;
 /// Who reaches a destination.
 pub(crate) fn who(args: &WhoArgs, session: &Session, format: Format, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let target = session.target(&args.to)?;
-    print(
-        &Question { kind: "WhoAnswer", from: "*", to: &args.to },
-        &Subject::Everything,
-        &target,
-        session,
-        format,
-        output,
-    )
+    let peers = |peers: &Peers, names: &Names<'_>| peers.reaching_only(&target.subject, names);
+    let hypothetical: Option<Ask<'_>> = if args.hypothetical { Some(&peers) } else { None };
+    let question = Question { kind: "WhoAnswer", from: "*", to: &args.to, hypothetical };
+    print(&question, &Subject::Everything, &target, session, format, output)
 }
 
 /// What a source reaches.

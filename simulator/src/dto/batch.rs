@@ -17,7 +17,7 @@ use crate::names::Names;
 #[serde(untagged)]
 pub enum BatchLine<'a> {
     /// An answer.
-    Answer(Reply<'a>),
+    Answer(Box<Reply<'a>>),
     /// A line that could not be answered.
     Refusal(Refusal<'a>),
 }
@@ -115,11 +115,11 @@ impl<'a> Refusal<'a> {
     }
 
     pub(crate) fn write(self, out: &mut Vec<u8>) {
-        write(&BatchLine::Refusal(self), out);
+        write(&self, out);
     }
 }
 
-fn write(line: &BatchLine<'_>, out: &mut Vec<u8>) {
+fn write(line: &impl Serialize, out: &mut Vec<u8>) {
     // Writing plain structs into memory cannot fail.
     let _ = serde_json::to_writer(out, line);
 }
@@ -155,7 +155,7 @@ impl<'a> Reply<'a> {
     }
 
     pub(crate) fn write(self, out: &mut Vec<u8>) {
-        write(&BatchLine::Answer(self), out);
+        write(&self, out);
     }
 }
 
