@@ -58,8 +58,7 @@ mod tests {
 
     #[test]
     fn faults_are_counted() {
-        let text =
-            "kind: NetworkPolicy\nmetadata: {name: a-b}\n---\nkind: Pod\nmetadata: {ownerReferences: [{name: x}, {name: y}]}\n";
+        let text = "kind: NetworkPolicy\nmetadata: {name: a-b}\n---\nkind: Pod\nmetadata: {ownerReferences: [{name: x}, {name: y}]}\n";
         let (text, mended) = mend(text.to_owned());
         assert_eq!(mended, 2);
         assert!(text.contains("{\"name\":\"a-b\"}") && text.contains("\"kind\":\"Pod\",\"name\":\"x\""), "{text}");
