@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::snapshot::Object;
 use crate::source::{Span, Spanned};
 
-use super::findings::{Text, is_error_within, shorten};
+use super::findings::{Text, shorten};
 use super::kinds::{Class, classify};
 use super::object::{self, Head};
 use super::tree::{Node, Value};
@@ -20,6 +20,8 @@ pub(crate) struct Reader<'t> {
     pub(crate) text: Text<'t>,
     pub(crate) options: &'t ReadOptions,
     pub(crate) part: Part,
+    /// Where the tree of the current document has errors, sorted.
+    damage: Vec<u32>,
 }
 
 /// What a list says about its items.
@@ -44,7 +46,7 @@ pub(crate) fn is_list(kind: &str) -> bool {
 
 impl<'t> Reader<'t> {
     pub(crate) fn new(text: Text<'t>, options: &'t ReadOptions) -> Self {
-        Self { text, options, part: Part::default() }
+        Self { text, options, part: Part::default(), damage: Vec::new() }
     }
 
     /// Reads a whole document. `problems` were found while its tree was built.
@@ -59,11 +61,14 @@ impl<'t> Reader<'t> {
 
     /// Reads a document or an item of a list from its tree.
     pub(crate) fn tree(&mut self, root: &Node<'_>, list: Option<&ListHead>, problems: Vec<Diagnostic>) {
-        let before = self.part.diagnostics.len();
+        let errors = problems.iter().filter(|problem| problem.is_error());
+        self.damage = errors.filter_map(|problem| problem.primary.as_ref()).map(|label| label.span.start).collect();
+        self.damage.sort_unstable();
+        self.part.incomplete |= !self.damage.is_empty();
         self.part.diagnostics.extend(problems);
         match &root.value {
             Value::Null if list.is_none() => {}
-            Value::Map(_) => self.value(root, list, before),
+            Value::Map(_) => self.value(root, list),
             _ => self.foreign(self.text.node(root), "this document is not a map"),
         }
     }
@@ -95,17 +100,17 @@ impl<'t> Reader<'t> {
         self.part.diagnostics.push(problem);
     }
 
-    /// A map that should be an object or a list. Diagnostics from `before` on may be about it.
-    fn value(&mut self, node: &Node<'_>, list: Option<&ListHead>, before: usize) {
+    /// A map that should be an object or a list.
+    fn value(&mut self, node: &Node<'_>, list: Option<&ListHead>) {
         let Some(head) = self.head(node, list) else { return };
         if is_list(&head.kind.value) && (&*head.kind.value == "List" || node.get("items").is_some()) {
-            self.list(node, &head, before);
+            self.list(node, &head);
         } else {
-            self.object(node, &head, before);
+            self.object(node, &head);
         }
     }
 
-    fn list(&mut self, node: &Node<'_>, head: &Head, before: usize) {
+    fn list(&mut self, node: &Node<'_>, head: &Head) {
         let Some(items) = node.entry("items") else {
             let problem = Diagnostic::error("IN-4", head.kind.span, "a List without `items`");
             self.refuse(problem);
@@ -116,7 +121,7 @@ impl<'t> Reader<'t> {
             Value::Seq(nodes) => {
                 for item in nodes {
                     match &item.value {
-                        Value::Map(_) => self.value(item, list.as_ref(), before),
+                        Value::Map(_) => self.value(item, list.as_ref()),
                         _ => self.foreign(self.text.node(item), "this item is not an object"),
                     }
                 }
@@ -168,17 +173,15 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn object(&mut self, node: &Node<'_>, head: &Head, before: usize) {
-        let span = Span { source: self.text.source, start: node.start, end: node.end };
+    fn object(&mut self, node: &Node<'_>, head: &Head) {
         let made = object::object(self.text, node, head);
-        let hurt = |problem: &Diagnostic| is_error_within(problem, span);
         if &*head.kind.value == "Kustomization" || head.api_version.value.starts_with("kustomize.config.k8s.io/") {
             let problem = Diagnostic::note("IN-10", head.kind.span, "kustomizations are not built here")
                 .help("read what `kustomize build` or `kubectl kustomize` prints instead");
             self.part.diagnostics.push(problem);
         }
-        let older = self.part.diagnostics.get(before..).unwrap_or_default();
-        let duplicates = older.iter().any(hurt);
+        let next = self.damage.partition_point(|start| *start < node.start);
+        let duplicates = self.damage.get(next).is_some_and(|start| *start <= node.end);
         let errors = made.problems.iter().filter(|problem| problem.is_error());
         let (unknown, other): (Vec<_>, Vec<_>) = errors.partition(|problem| problem.rule == "IN-3");
         let faulty = duplicates || !unknown.is_empty() || !other.is_empty() || made.object.is_none();

@@ -85,14 +85,6 @@ pub(crate) fn shorten(written: &str) -> String {
     short
 }
 
-/// Whether a diagnostic is an error that lies inside `span`.
-pub(crate) fn is_error_within(diagnostic: &Diagnostic, span: Span) -> bool {
-    diagnostic.is_error()
-        && diagnostic.primary.as_ref().is_some_and(|label| {
-            label.span.source == span.source && label.span.start >= span.start && label.span.start <= span.end
-        })
-}
-
 /// The word that was probably meant.
 pub(crate) fn nearest<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // No word of the API is longer; a hostile key must not cost much.

@@ -389,3 +389,28 @@ fn merge<'a>(mut entries: Vec<Entry<'a>>, merges: Vec<Node<'a>>) -> Vec<Entry<'a
     }
     entries
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> Vec<&str> {
+        split(text, 0..text.len()).into_iter().map(|range| text.get(range).unwrap()).collect()
+    }
+
+    #[test]
+    fn texts_are_cut_at_document_markers_only() {
+        assert_eq!(cut(""), Vec::<&str>::new());
+        assert_eq!(cut("a: 1\n"), ["a: 1\n"]);
+        assert_eq!(cut("a\n---\nb\n--- c\n---d\n ---\n"), ["a\n", "---\nb\n", "--- c\n---d\n ---\n"]);
+        assert_eq!(cut("a\r\n---\r\nb"), ["a\r\n", "---\r\nb"]);
+        assert_eq!(cut("---\n---\n"), ["---\n", "---\n"]);
+    }
+
+    #[test]
+    fn what_stands_before_a_marker_goes_with_the_next_document() {
+        assert_eq!(cut("\u{feff}# c\n\n%YAML 1.2\n---\na\n"), ["\u{feff}# c\n\n%YAML 1.2\n---\na\n"]);
+        assert_eq!(cut("a\n...\n%TAG ! x\n---\nb\n"), ["a\n...\n", "%TAG ! x\n---\nb\n"]);
+        assert_eq!(cut("a\n...\n# end\n"), ["a\n...\n", "# end\n"]);
+    }
+}

@@ -285,3 +285,47 @@ fn keep_going_leaves_out_what_has_a_stray_field() {
     let (snapshot, found) = reading_with(&[("a.yaml", text)], &options);
     assert_eq!((snapshot.objects.len(), snapshot.incomplete, found.len()), (0, true, 1));
 }
+
+#[test]
+fn a_kind_that_no_rule_reads_may_be_there_twice_with_a_warning() {
+    // IN-9
+    let found = problems(
+        "{apiVersion: v1, kind: Service, metadata: {name: a}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {}}\n",
+    );
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("warning[IN-9] a.yaml:3:1: Service a is there twice"), "{found:?}");
+}
+
+#[test]
+fn a_key_that_stands_twice_outside_the_objects_is_an_error_too() {
+    // IN-2
+    let (snapshot, found) =
+        reading("apiVersion: v1\nkind: List\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n");
+    assert_eq!((snapshot.objects.len(), snapshot.incomplete, found.len()), (1, true, 1));
+}
+
+#[test]
+fn a_kustomization_is_noted() {
+    // IN-10
+    assert_eq!(
+        problems("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n"),
+        [
+            "note[IN-10] a.yaml:2:7: kustomizations are not built here <Kustomization>  ; read what `kustomize build` or `kubectl kustomize` prints instead"
+        ]
+    );
+}
+
+#[test]
+fn lists_that_are_none_are_refused() {
+    // IN-4
+    assert_eq!(
+        problems(
+            "apiVersion: v1\nkind: List\n---\napiVersion: v1\nkind: List\nitems: {a: b}\n---\napiVersion: v1\nkind: [Pod]\n"
+        ),
+        [
+            "error[IN-4] a.yaml:2:7: a List without `items` <List> ",
+            "error[IN-4] a.yaml:6:1: `items` is not a list <items> ",
+            "error[IN-4] a.yaml:9:7: expected `kind` to be a string <[Pod]> ",
+        ]
+    );
+}
