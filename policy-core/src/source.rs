@@ -48,8 +48,8 @@ impl fmt::Display for Location {
 pub struct Source {
     /// The name shown to people.
     pub name: Arc<str>,
-    /// The whole text.
-    pub text: Arc<str>,
+    /// The whole text. A `String` so that adding one does not copy it: inputs may take hundreds of megabytes.
+    pub text: Arc<String>,
     line_starts: OnceLock<Vec<u32>>,
 }
 
@@ -70,8 +70,8 @@ pub struct SourceMap {
 
 impl SourceMap {
     /// Adds a text. Texts over 4 GiB cannot be addressed by a [`Span`]; the reader refuses them (IN-12).
-    pub fn add(&mut self, name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> SourceId {
-        self.sources.push(Source { name: name.into(), text: text.into(), line_starts: OnceLock::new() })
+    pub fn add(&mut self, name: impl Into<Arc<str>>, text: impl Into<String>) -> SourceId {
+        self.sources.push(Source { name: name.into(), text: Arc::new(text.into()), line_starts: OnceLock::new() })
     }
 
     /// All sources in the order of adding.

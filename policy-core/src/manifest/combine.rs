@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::diagnostic::Diagnostic;
-use crate::snapshot::{Body, Effect, Object, Snapshot};
+use crate::snapshot::{Body, Object, Snapshot};
 use crate::source::{SourceMap, Span};
 
 use super::Part;
@@ -95,7 +95,8 @@ fn report(sources: &SourceMap, earlier: &Object, later: &Object, equal: bool) ->
     let message = format!("{} is there twice", title(later));
     let problem = if equal {
         Diagnostic::warning("IN-9", place, message).label("the same again").help("remove one of them")
-    } else if matches!(later.body, Body::NotModelled(Effect::None)) {
+    } else if matches!(later.body, Body::NotModelled(_)) {
+        // No rule reads it, so no answer depends on which one counts.
         Diagnostic::warning("IN-9", place, message).label("with other content").help("remove one of them")
     } else {
         Diagnostic::error("IN-9", place, message)

@@ -13,8 +13,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::ids::Id;
 use crate::source::{SPANNED, Span};
 
-use super::findings::Text;
-use super::near::nearest;
+use super::findings::{Text, nearest};
 use super::tree::{Entry, Node, Value};
 
 /// What a decoding does with what it finds.

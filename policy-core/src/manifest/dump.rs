@@ -331,16 +331,13 @@ impl Strings {
             resource_version: meta.resource_version.map(own),
             deletion_timestamp: meta.deletion_timestamp.map(own),
             owner_references: meta.owner_references.map(|owners| {
-                owners
-                    .into_iter()
-                    .map(|owner| OwnerReference {
-                        api_version: self.maybe(owner.api_version),
-                        kind: self.maybe(owner.kind),
-                        name: self.maybe(owner.name),
-                        uid: self.maybe(owner.uid),
-                        controller: owner.controller,
-                    })
-                    .collect()
+                each(owners, |owner| OwnerReference {
+                    api_version: self.maybe(owner.api_version),
+                    kind: self.maybe(owner.kind),
+                    name: self.maybe(owner.name),
+                    uid: self.maybe(owner.uid),
+                    controller: owner.controller,
+                })
             }),
         }
     }
@@ -351,7 +348,7 @@ impl Strings {
 
     fn pod_spec(&mut self, spec: RawPodSpec<'_>) -> PodSpec {
         let mut containers = |list: Option<Vec<RawContainer<'_>>>| -> Option<Vec<Container>> {
-            list.map(|list| list.into_iter().map(|container| self.container(container)).collect())
+            list.map(|list| each(list, |container| self.container(container)))
         };
         let (init, main) = (containers(spec.init_containers), containers(spec.containers));
         PodSpec {
@@ -364,14 +361,11 @@ impl Strings {
 
     fn container(&mut self, container: RawContainer<'_>) -> Container {
         let ports = container.ports.map(|ports| {
-            ports
-                .into_iter()
-                .map(|port| ContainerPort {
-                    name: self.maybe(port.name),
-                    protocol: self.maybe(port.protocol).map(Spanned::nowhere),
-                    container_port: port.container_port.map(Spanned::nowhere),
-                })
-                .collect()
+            each(ports, |port| ContainerPort {
+                name: self.maybe(port.name),
+                protocol: self.maybe(port.protocol).map(Spanned::nowhere),
+                container_port: port.container_port.map(Spanned::nowhere),
+            })
         });
         Container { ports, restart_policy: self.maybe(container.restart_policy) }
     }
@@ -382,9 +376,8 @@ impl Strings {
             Some(first) if **first == *text.0 => first.clone(),
             _ => own(text),
         };
-        let pod_ips = status
-            .pod_ips
-            .map(|list| list.into_iter().map(|entry| PodIp { ip: entry.ip.map(same).map(Spanned::nowhere) }).collect());
+        let pod_ips =
+            status.pod_ips.map(|list| each(list, |entry| PodIp { ip: entry.ip.map(same).map(Spanned::nowhere) }));
         PodStatus {
             phase: self.maybe(status.phase),
             pod_ips,
@@ -399,6 +392,13 @@ impl Strings {
             spec: template.spec.map(|spec| self.pod_spec(spec)),
         }
     }
+}
+
+/// A list of exactly the size that is needed: `collect` would keep the larger allocation of its source.
+fn each<A, B>(list: Vec<A>, make: impl FnMut(A) -> B) -> Vec<B> {
+    let mut made = Vec::with_capacity(list.len());
+    made.extend(list.into_iter().map(make));
+    made
 }
 
 fn own(text: Str<'_>) -> Arc<str> {
@@ -484,7 +484,7 @@ impl Made<'_> {
             r#type: entry.r#type.map(own),
             address: entry.address.map(own).map(Spanned::nowhere),
         };
-        let addresses = |list: Vec<RawAddress<'_>>| list.into_iter().map(address).collect();
+        let addresses = |list: Vec<RawAddress<'_>>| each(list, address);
         let status = status.map(|status| NodeStatus { addresses: status.addresses.map(addresses) });
         Some((metadata, Body::Node(Box::new(NodeBody { status }))))
     }

@@ -3,9 +3,13 @@
 use std::ops::Range;
 
 use crate::diagnostic::Diagnostic;
+use crate::near::near;
 use crate::source::{SourceId, Span};
 
 use super::tree::{Key, Node};
+
+/// Why a document was given up.
+pub(crate) type Stop = Box<Diagnostic>;
 
 /// A source whose parts are being read.
 #[derive(Clone, Copy, Debug)]
@@ -87,4 +91,13 @@ pub(crate) fn is_error_within(diagnostic: &Diagnostic, span: Span) -> bool {
         && diagnostic.primary.as_ref().is_some_and(|label| {
             label.span.source == span.source && label.span.start >= span.start && label.span.start <= span.end
         })
+}
+
+/// The word that was probably meant.
+pub(crate) fn nearest<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    // No word of the API is longer; a hostile key must not cost much.
+    if written.len() > 64 {
+        return None;
+    }
+    near(written, candidates, 1).first().copied()
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::diagnostic::Diagnostic;
 
-use super::findings::Text;
+use super::findings::{Stop, Text};
 use super::tree::{Entry, Key, MAX_DEPTH, Node, Value};
 use super::yaml;
 
@@ -13,7 +13,7 @@ use super::yaml;
 ///
 /// # Errors
 /// The syntax error (IN-1), or too much nesting (IN-11).
-pub(crate) fn parse<'a>(text: Text<'a>, range: Range<usize>) -> Result<(Node<'a>, Vec<Diagnostic>), Diagnostic> {
+pub(crate) fn parse<'a>(text: Text<'a>, range: Range<usize>) -> Result<(Node<'a>, Vec<Diagnostic>), Stop> {
     let mut parser = Parser { text, at: range.start, end: range.end, depth: 0, problems: Vec::new() };
     let node = parser.value()?;
     parser.spaces();
@@ -43,17 +43,17 @@ impl<'a> Parser<'a> {
     }
 
     /// IN-1
-    fn fault(&self, message: &str) -> Diagnostic {
+    fn fault(&self, message: &str) -> Stop {
         let message = if self.at >= self.end { "the text ends in the middle of a value" } else { message };
         let place = self.text.word_at(self.at, 0..self.end);
-        Diagnostic::error("IN-1", Some(place), format!("broken JSON: {message}"))
+        Box::new(Diagnostic::error("IN-1", Some(place), format!("broken JSON: {message}")))
     }
 
     fn slice(&self, range: Range<usize>) -> &'a str {
         self.text.text.get(range).unwrap_or_default()
     }
 
-    fn value(&mut self) -> Result<Node<'a>, Diagnostic> {
+    fn value(&mut self) -> Result<Node<'a>, Stop> {
         self.spaces();
         let start = self.at;
         let value = match self.peek() {
@@ -70,10 +70,10 @@ impl<'a> Parser<'a> {
         Ok(Node { start: span.start, end: span.end, value })
     }
 
-    fn nested(&mut self, read: fn(&mut Self) -> Result<Value<'a>, Diagnostic>) -> Result<Value<'a>, Diagnostic> {
+    fn nested(&mut self, read: fn(&mut Self) -> Result<Value<'a>, Stop>) -> Result<Value<'a>, Stop> {
         // IN-11
         if self.depth >= MAX_DEPTH {
-            return Err(yaml::too_deep(self.text.span(self.at..self.at + 1)));
+            return Err(Box::new(yaml::too_deep(self.text.span(self.at..self.at + 1))));
         }
         self.depth += 1;
         self.at += 1;
@@ -82,7 +82,7 @@ impl<'a> Parser<'a> {
         Ok(value)
     }
 
-    fn map(&mut self) -> Result<Value<'a>, Diagnostic> {
+    fn map(&mut self) -> Result<Value<'a>, Stop> {
         let mut entries = Vec::new();
         self.spaces();
         if self.take(b'}') {
@@ -114,7 +114,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn list(&mut self) -> Result<Value<'a>, Diagnostic> {
+    fn list(&mut self) -> Result<Value<'a>, Stop> {
         let mut items = Vec::new();
         self.spaces();
         if self.take(b']') {
@@ -138,7 +138,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn word(&mut self, word: &str, value: Value<'a>) -> Result<Value<'a>, Diagnostic> {
+    fn word(&mut self, word: &str, value: Value<'a>) -> Result<Value<'a>, Stop> {
         if !self.slice(self.at..self.end).starts_with(word) {
             return Err(self.fault("expected a value"));
         }
@@ -146,7 +146,7 @@ impl<'a> Parser<'a> {
         Ok(value)
     }
 
-    fn string(&mut self) -> Result<Cow<'a, str>, Diagnostic> {
+    fn string(&mut self) -> Result<Cow<'a, str>, Stop> {
         let start = self.at;
         self.at += 1;
         let mut plain = true;
@@ -168,11 +168,11 @@ impl<'a> Parser<'a> {
         }
         serde_json::from_str::<String>(self.slice(start..self.at)).map(Cow::Owned).map_err(|_| {
             let place = self.text.span(start..self.at);
-            Diagnostic::error("IN-1", Some(place), "broken JSON: a bad escape in this string")
+            Box::new(Diagnostic::error("IN-1", Some(place), "broken JSON: a bad escape in this string"))
         })
     }
 
-    fn number(&mut self) -> Result<Value<'a>, Diagnostic> {
+    fn number(&mut self) -> Result<Value<'a>, Stop> {
         let start = self.at;
         while matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
             self.at += 1;
@@ -183,7 +183,7 @@ impl<'a> Parser<'a> {
         }
         serde_json::from_str::<f64>(written).map(Value::Float).map_err(|_| {
             let place = self.text.span(start..self.at);
-            Diagnostic::error("IN-1", Some(place), "broken JSON: this is not a number")
+            Box::new(Diagnostic::error("IN-1", Some(place), "broken JSON: this is not a number"))
         })
     }
 }

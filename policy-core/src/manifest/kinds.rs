@@ -2,7 +2,7 @@
 
 use crate::snapshot::Effect;
 
-use super::near::nearest;
+use super::findings::nearest;
 
 /// A kind whose objects are read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

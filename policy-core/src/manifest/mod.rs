@@ -18,7 +18,6 @@ mod findings;
 mod json;
 mod kinds;
 mod names;
-mod near;
 mod object;
 mod pieces;
 mod scalar;
@@ -36,7 +35,6 @@ use crate::source::SourceMap;
 
 pub use combine::combine;
 pub use encoding::{EncodingError, decode_bytes};
-pub use near::nearest;
 pub use pieces::{Piece, pieces, read_piece};
 pub use unread::reason;
 

@@ -71,10 +71,9 @@ pub(crate) fn check(
             problems.extend(fault(prefix, checked, "name", place(&["metadata", "generateName"])));
         }
     }
-    if let Some(namespace) = metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
-        if model.is_namespaced() {
-            problems.extend(fault(namespace, label(namespace), "namespace", place(&["metadata", "namespace"])));
-        }
+    let namespace = metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty() && model.is_namespaced());
+    if let Some(namespace) = namespace {
+        problems.extend(fault(namespace, label(namespace), "namespace", place(&["metadata", "namespace"])));
     }
     problems
 }

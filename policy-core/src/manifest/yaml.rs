@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 
-use super::findings::Text;
+use super::findings::{Stop, Text};
 use super::scalar;
 use super::tree::{Entry, Key, MAX_DEPTH, Node, Value};
 
@@ -72,9 +72,6 @@ pub(crate) fn parse<'a>(text: Text<'a>, range: Range<usize>, budget: usize) -> V
     let parser = Parser::new_from_str_with_options(piece, options);
     Builder::new(text, range, budget).build(parser)
 }
-
-/// Why a document was given up.
-struct Stop(Diagnostic);
 
 enum Items<'a> {
     Seq(Vec<Node<'a>>),
@@ -139,10 +136,10 @@ impl<'a> Builder<'a> {
                     continue;
                 }
                 Ok((event, span)) => self.event(event, span),
-                Err(error) => Err(Stop(self.syntax(&error))),
+                Err(error) => Err(Box::new(self.syntax(&error))),
             };
-            if let Err(Stop(problem)) = step {
-                self.problems.push(problem);
+            if let Err(problem) = step {
+                self.problems.push(*problem);
                 self.root = None;
                 documents.push(self.finish());
                 break;
@@ -231,14 +228,14 @@ impl<'a> Builder<'a> {
     fn alias(&mut self, anchor: usize, range: Range<usize>) -> Result<(), Stop> {
         let span = self.text.span(range.clone());
         let Some(found) = self.anchors.get(&anchor) else {
-            return Err(Stop(Diagnostic::error("IN-1", Some(span), "an alias cannot stand inside what it names")));
+            return Err(Box::new(Diagnostic::error("IN-1", Some(span), "an alias cannot stand inside what it names")));
         };
         // IN-11
         if self.copied.saturating_add(found.nodes) > self.budget {
             let problem = Diagnostic::error("IN-11", Some(span), "aliases expand to too many nodes")
                 .label(format!("the document may copy {} nodes", self.budget))
                 .help("a document that grows like this is usually hostile; write the parts out");
-            return Err(Stop(problem));
+            return Err(Box::new(problem));
         }
         if self.frames.len() + found.height > MAX_DEPTH {
             return Err(self.too_deep(range.start));
@@ -257,7 +254,7 @@ impl<'a> Builder<'a> {
             self.copied = self.copied.saturating_add(nodes);
             if self.copied > self.budget {
                 let span = Span { source: self.text.source, start: node.start, end: node.end };
-                return Err(Stop(Diagnostic::error("IN-11", Some(span), "anchors name too many nodes")));
+                return Err(Box::new(Diagnostic::error("IN-11", Some(span), "anchors name too many nodes")));
             }
             self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, height });
         }
@@ -286,7 +283,7 @@ impl<'a> Builder<'a> {
     }
 
     fn too_deep(&self, at: usize) -> Stop {
-        Stop(too_deep(self.text.word_at(at, self.range.clone())))
+        Box::new(too_deep(self.text.word_at(at, self.range.clone())))
     }
 
     fn syntax(&self, error: &ScanError) -> Diagnostic {
@@ -367,7 +364,7 @@ fn slot<'a>(text: Text<'a>, node: Node<'a>) -> Result<Slot<'a>, Stop> {
             let what = if node.value == Value::Null { "empty" } else { "a list or a map" };
             let problem = Diagnostic::error("IN-1", Some(text.node(&node)), format!("a key cannot be {what}"))
                 .help("a key is a word; quote it when it begins with `{` or `[`");
-            return Err(Stop(problem));
+            return Err(Box::new(problem));
         }
     };
     Ok(Slot::Key(Key { start: node.start, end: node.end, text: key }))

@@ -44,15 +44,13 @@ fn a_dump_reads_the_same_without_and_with_a_tree() {
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(content(&fast), content(&slow));
     assert_eq!(fast.objects.len(), 5);
-    let span = fast.objects[0].span.unwrap();
-    assert_eq!(&list[span.start as usize..span.end as usize], POD);
+    assert_eq!(written(&list, fast.objects[0].span), POD);
     let Body::Pod(pod) = &fast.objects[0].body else { panic!() };
     assert_eq!(pod.status.as_ref().unwrap().pod_ips.as_ref().unwrap().len(), 2);
     let Body::NetworkPolicy(policy) = &fast.objects[1].body else { panic!() };
     let rule = &policy.spec.as_ref().unwrap().ingress.as_ref().unwrap()[0];
     let block = rule.value.from.as_ref().unwrap()[0].value.ip_block.as_ref().unwrap();
-    let cidr = block.value.cidr.as_ref().unwrap().span.unwrap();
-    assert_eq!(&list[cidr.start as usize..cidr.end as usize], "\"10.0.0.0/8\"");
+    assert_eq!(written(&list, block.value.cidr.as_ref().unwrap().span), "\"10.0.0.0/8\"");
 }
 
 #[test]

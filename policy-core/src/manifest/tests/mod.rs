@@ -3,6 +3,7 @@
 mod corpus;
 mod dumps;
 mod faults;
+mod hostile;
 mod objects;
 
 use super::*;
@@ -21,6 +22,12 @@ fn reading_with(texts: &[(&str, &str)], options: &ReadOptions) -> (Snapshot, Vec
     }
     let (snapshot, diagnostics) = read(&sources, options);
     (snapshot, diagnostics.iter().map(|diagnostic| show(&sources, diagnostic)).collect())
+}
+
+/// What is written at a place.
+fn written(text: &str, span: Option<crate::source::Span>) -> &str {
+    let span = span.unwrap();
+    text.get(span.start as usize..span.end as usize).unwrap()
 }
 
 fn show(sources: &SourceMap, diagnostic: &Diagnostic) -> String {

@@ -60,13 +60,12 @@ fn a_deployment_and_a_policy_become_objects_with_places() {
     let port = rule.value.ports.as_ref().unwrap()[1].value.port.as_ref().unwrap();
     assert_eq!(port.value, IntOrString::Int(80));
     let text = format!("{DEPLOYMENT}---\n{POLICY}");
-    let written = |span: crate::source::Span| &text[span.start as usize..span.end as usize];
-    assert_eq!(written(port.span.unwrap()), "80");
-    assert!(written(rule.span.unwrap()).starts_with("from:"));
-    assert!(written(rule.span.unwrap()).ends_with("endPort: 90"));
-    assert!(written(policy.span.unwrap()).starts_with("apiVersion: networking"));
+    assert_eq!(written(&text, port.span), "80");
+    assert!(written(&text, rule.span).starts_with("from:"));
+    assert!(written(&text, rule.span).ends_with("endPort: 90"));
+    assert!(written(&text, policy.span).starts_with("apiVersion: networking"));
     let value = &rule.value.from.as_ref().unwrap()[0].value.pod_selector.as_ref().unwrap().match_labels;
-    assert_eq!(written(value.as_ref().unwrap()["app"].span.unwrap()), "web");
+    assert_eq!(written(&text, value.as_ref().unwrap()["app"].span), "web");
 }
 
 #[test]

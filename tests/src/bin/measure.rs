@@ -1,0 +1,175 @@
+//! Times the phases of one analysis in one process, beside the reference: `serde_json` parsing the same bytes into
+//! slim structs. Prints seconds, ratios and peak memory. For `docs/performance.md`; not a test.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Parser;
+use policy_core::compile::compile;
+use policy_core::compile::connections::connections;
+use policy_core::lower::{LowerOptions, lower};
+use policy_core::manifest::{ReadOptions, read};
+use policy_core::model::Profile;
+use policy_core::source::SourceMap;
+use serde::Deserialize;
+
+/// Phases of one analysis, timed.
+#[derive(Debug, Parser)]
+struct Args {
+    /// A manifest file, YAML or JSON.
+    file: PathBuf,
+    /// Repeat compile and all pairs this often and show the fastest.
+    #[arg(long, default_value_t = 3)]
+    repeat: u32,
+}
+
+/// What a reader needs of an object at least: the reference for "parsing into slim structs".
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "parsed to be timed, not to be read")]
+struct Slim<'a> {
+    #[serde(borrow)]
+    kind: Option<&'a str>,
+    #[serde(borrow)]
+    metadata: Option<Meta<'a>>,
+    #[serde(borrow)]
+    spec: Option<Spec<'a>>,
+    #[serde(borrow)]
+    status: Option<Status<'a>>,
+    #[serde(borrow)]
+    items: Option<Vec<Slim<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "parsed to be timed, not to be read")]
+struct Meta<'a> {
+    #[serde(borrow)]
+    name: Option<&'a str>,
+    #[serde(borrow)]
+    namespace: Option<&'a str>,
+    #[serde(borrow)]
+    labels: Option<std::collections::BTreeMap<&'a str, &'a str>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "parsed to be timed, not to be read")]
+struct Spec<'a> {
+    #[serde(borrow)]
+    node_name: Option<&'a str>,
+    host_network: Option<bool>,
+    #[serde(borrow)]
+    containers: Option<Vec<Container<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "parsed to be timed, not to be read")]
+struct Container<'a> {
+    #[serde(borrow)]
+    ports: Option<Vec<Port<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "parsed to be timed, not to be read")]
+struct Port<'a> {
+    #[serde(borrow)]
+    name: Option<&'a str>,
+    container_port: Option<u16>,
+    #[serde(borrow)]
+    protocol: Option<&'a str>,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "parsed to be timed, not to be read")]
+struct Status<'a> {
+    #[serde(borrow)]
+    phase: Option<&'a str>,
+    #[serde(rename = "podIP", borrow)]
+    pod_ip: Option<&'a str>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let mut out = std::io::stdout().lock();
+    let text = std::fs::read_to_string(&args.file)?;
+    let bytes = text.len();
+    writeln!(out, "{:<28} {:>10.1} MB", "input", bytes as f64 / 1e6)?;
+
+    let begun = Instant::now();
+    let slim = serde_json::Deserializer::from_str(&text).into_iter::<Slim<'_>>();
+    let parsed = slim.filter(Result::is_ok).count();
+    let reference = begun.elapsed().as_secs_f64();
+    let reference = (parsed > 0).then_some(reference);
+    if let Some(seconds) = reference {
+        writeln!(out, "{:<28} {seconds:>10.3} s  the reference", "serde_json, slim structs")?;
+    }
+    let before = resident("VmHWM");
+    writeln!(out, "{:<28} {:>10.0} MiB", "peak memory so far", before)?;
+
+    let mut sources = SourceMap::default();
+    sources.add(args.file.display().to_string(), text);
+    let begun = Instant::now();
+    let (snapshot, found) = read(&sources, &ReadOptions::default());
+    line(&mut out, "read", begun, reference)?;
+    let begun = Instant::now();
+    let (cluster, more) = lower(&snapshot, &LowerOptions::default());
+    line(&mut out, "lower", begun, reference)?;
+    drop(snapshot);
+    let errors = found.iter().chain(&more).filter(|diagnostic| diagnostic.is_error()).count();
+    writeln!(
+        out,
+        "{:<28} {:>10} pods, {} namespaces, {} policies, {errors} errors",
+        "cluster",
+        cluster.pods.len(),
+        cluster.namespaces.len(),
+        cluster.policies.len()
+    )?;
+
+    let profile = Profile::default();
+    let mut fastest = (f64::MAX, f64::MAX);
+    for _ in 0..args.repeat.max(1) {
+        let begun = Instant::now();
+        let compiled = compile(&cluster, &profile);
+        let compiling = begun.elapsed().as_secs_f64();
+        let begun = Instant::now();
+        let all = connections(&compiled, &cluster, &profile);
+        let pairing = begun.elapsed().as_secs_f64();
+        if compiling + pairing < fastest.0 + fastest.1 {
+            fastest = (compiling, pairing);
+        }
+        writeln!(
+            out,
+            "{:<28} {compiling:>10.3} s + {pairing:.3} s  {} classes, {} groups, {} blocks, {} admitted",
+            "compile + all pairs",
+            compiled.class_count(),
+            all.groups.len(),
+            all.blocks.len(),
+            all.count_admitted()
+        )?;
+    }
+    if let Some(reference) = reference {
+        writeln!(out, "{:<28} {:>10.2} × the reference", "compile + all pairs", (fastest.0 + fastest.1) / reference)?;
+    }
+    let beyond = resident("VmHWM") - bytes as f64 / (1024.0 * 1024.0);
+    writeln!(out, "{:<28} {beyond:>10.0} MiB beyond the input", "peak memory")?;
+    Ok(())
+}
+
+fn line(out: &mut impl Write, phase: &str, begun: Instant, reference: Option<f64>) -> std::io::Result<()> {
+    let seconds = begun.elapsed().as_secs_f64();
+    match reference {
+        Some(reference) => writeln!(out, "{phase:<28} {seconds:>10.3} s  {:.2} × the reference", seconds / reference),
+        None => writeln!(out, "{phase:<28} {seconds:>10.3} s"),
+    }
+}
+
+/// A line of the process's status, in MiB; 0 where the system has none.
+fn resident(key: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(key));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
+}
