@@ -233,6 +233,9 @@ pub struct ListArgs {
     /// One line for each pair of workloads instead of groups
     #[arg(long)]
     pub pairs: bool,
+    /// The most pairs to print
+    #[arg(long, value_name = "N", default_value_t = 5_000_000)]
+    pub max_pairs: usize,
     /// Also the pods that policies name and the input lacks
     #[arg(long)]
     pub hypothetical: bool,
@@ -314,6 +317,9 @@ Examples:
   portolan graph -f k8s/ -o dot | dot -Tsvg > reach.svg
   portolan graph -f k8s/ -o json")]
 pub struct GraphArgs {
+    /// The most edges to print
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub max_edges: usize,
     /// Options behind the command.
     #[command(flatten)]
     pub options: Options,

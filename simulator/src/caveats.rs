@@ -39,7 +39,7 @@ impl<'a> Caveats<'a> {
             let Some(first) = group.first() else { continue };
             let place = first.span.map(|span| format!(", {}", sources.locate(span))).unwrap_or_default();
             let line = format!(
-                "{} not modelled; {} (first: {}{place})",
+                "{} not modelled: {} (first: {}{place})",
                 counted(group.len(), &escape(&first.kind)),
                 consequence(first.effect),
                 escape(&full_name(first)),
@@ -75,13 +75,14 @@ fn bears_on(object: &NotModelled, scope: &Scope) -> bool {
     }
 }
 
-fn consequence(effect: Effect) -> &'static str {
+/// What ignoring such an object means.
+pub(crate) fn consequence(effect: Effect) -> &'static str {
     match effect {
-        Effect::None => "this changes no answer",
-        Effect::Policy => "it may allow or deny what this answer says",
-        Effect::Way => "it may add ways in that this answer does not show",
-        Effect::Workload => "it may stand for pods that this answer lacks",
-        Effect::Unknown => "nobody knows whether it changes this answer",
+        Effect::None => "changes no answer",
+        Effect::Policy => "may allow or deny what this answer is about",
+        Effect::Way => "may add ways in that this answer does not show",
+        Effect::Workload => "may stand for pods that this answer lacks",
+        Effect::Unknown => "may or may not change this answer",
     }
 }
 

@@ -55,7 +55,7 @@ enum Entry {
 pub(crate) fn load(paths: &[PathBuf], limit: Option<u64>, stdin: &mut dyn Read) -> Found {
     let mut found = Found::default();
     let entries: Vec<Entry> = paths.iter().flat_map(|path| found.entries(path)).collect();
-    let mut piped: Option<Result<Content, Diagnostic>> = None;
+    let mut piped: Option<Result<Content, Box<Diagnostic>>> = None;
     if entries.iter().any(|entry| matches!(entry, Entry::Stdin)) {
         piped = Some(read_stream("<stdin>".to_owned(), stdin, limit, None));
     }
@@ -74,7 +74,7 @@ pub(crate) fn load(paths: &[PathBuf], limit: Option<u64>, stdin: &mut dyn Read) 
         };
         match content {
             Some(Ok(content)) => found.files.push(content),
-            Some(Err(diagnostic)) => found.diagnostics.push(diagnostic),
+            Some(Err(diagnostic)) => found.diagnostics.push(*diagnostic),
             None => {}
         }
     }
@@ -89,9 +89,9 @@ pub(crate) fn open_lines(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
 }
 
 /// A small text file that is no manifest: a profile.
-pub(crate) fn read_text(path: &Path) -> Result<Content, Diagnostic> {
+pub(crate) fn read_text(path: &Path) -> Result<Content, Box<Diagnostic>> {
     if !path.exists() {
-        return Err(missing(path));
+        return Err(Box::new(missing(path)));
     }
     read_file(path, Some(1 << 20))
 }
@@ -193,10 +193,10 @@ fn is_json(path: &Path) -> bool {
     extension.eq_ignore_ascii_case("json") || extension.eq_ignore_ascii_case("jsonl")
 }
 
-fn read_file(path: &Path, limit: Option<u64>) -> Result<Content, Diagnostic> {
+fn read_file(path: &Path, limit: Option<u64>) -> Result<Content, Box<Diagnostic>> {
     let name = show(path);
-    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
+    let file = File::open(path).map_err(|error| Box::new(unreadable(path, &error)))?;
+    let metadata = file.metadata().map_err(|error| Box::new(unreadable(path, &error)))?;
     let limit = limit.or_else(|| is_manifest(path).then_some(if is_json(path) { MAX_JSON } else { MAX_YAML }));
     // A pipe (`-f <(…)`) has no size; it is counted while it is read.
     let size = metadata.is_file().then_some(metadata.len());
@@ -209,22 +209,22 @@ fn read_stream(
     mut stream: impl Read,
     limit: Option<u64>,
     size: Option<u64>,
-) -> Result<Content, Diagnostic> {
-    let failed = |error: io::Error| unreadable(Path::new(&name), &error);
+) -> Result<Content, Box<Diagnostic>> {
+    let failed = |error: io::Error| Box::new(unreadable(Path::new(&name), &error));
     let mut bytes = Vec::new();
     let head = stream.by_ref().take(1 << 12).read_to_end(&mut bytes).map_err(failed)?;
     let json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| matches!(byte, b'{' | b'['));
     let limit = limit.unwrap_or(if json { MAX_JSON } else { MAX_YAML }).min(MAX_ADDRESSABLE);
     // IN-12: refused by its size alone, without reading it.
     if let Some(size) = size.filter(|size| *size > limit) {
-        return Err(too_large(&name, Some(size), limit));
+        return Err(Box::new(too_large(&name, Some(size), limit)));
     }
     let expected = size.unwrap_or(0).saturating_sub(head as u64);
     bytes.reserve_exact(usize::try_from(expected).unwrap_or(0).saturating_add(1));
     let rest = (limit + 1).saturating_sub(head as u64);
     stream.take(rest).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limit {
-        return Err(too_large(&name, None, limit));
+        return Err(Box::new(too_large(&name, None, limit)));
     }
     Ok(Content { name, bytes })
 }

@@ -1,12 +1,11 @@
 //! The names of things, as people write them and as `portolan` reads them back.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use policy_core::analysis::Analysis;
 use policy_core::ids::{Id, PodId, PolicyId, WorkloadId};
-use policy_core::model::{AddressSet, Cluster, Party};
+use policy_core::model::{AddressSet, Cluster, Party, Workload};
 use policy_core::query::{Actor, Subject, outside};
 use policy_core::source::{SourceMap, Span};
 
@@ -74,18 +73,18 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The workloads of which all pods are here, and the pods of the others.
+    /// The workloads of which all pods are here, and the pods of the others; both sorted.
     pub(crate) fn whole_workloads(&self, pods: &[PodId]) -> (Vec<WorkloadId>, Vec<PodId>) {
-        let mut by_workload: BTreeMap<WorkloadId, Vec<PodId>> = BTreeMap::new();
-        for pod in pods {
-            by_workload.entry(self.cluster().pods.at(*pod).workload).or_default().push(*pod);
-        }
+        let mut owned: Vec<(WorkloadId, PodId)> =
+            pods.iter().map(|pod| (self.cluster().pods.at(*pod).workload, *pod)).collect();
+        owned.sort_unstable();
         let (mut whole, mut rest) = (Vec::new(), Vec::new());
-        for (workload, pods) in by_workload {
-            if pods.len() == self.cluster().workloads.at(workload).pods.len() {
-                whole.push(workload);
-            } else {
-                rest.extend(pods);
+        for pods in owned.chunk_by(|(a, _), (b, _)| a == b) {
+            match pods.first() {
+                Some((workload, _)) if pods.len() == self.cluster().workloads.at(*workload).pods.len() => {
+                    whole.push(*workload);
+                }
+                _ => rest.extend(pods.iter().map(|(_, pod)| *pod)),
             }
         }
         (whole, rest)
@@ -93,38 +92,52 @@ impl<'a> Names<'a> {
 
     /// Some actors for people; `all` names every one of them.
     pub(crate) fn actors(&self, actors: &[Actor], all: bool) -> String {
-        let mut names = Vec::new();
+        let mut labels = Vec::new();
         for actor in actors {
             match actor {
-                Actor::Pods(pods) => self.pods(pods, &mut names),
-                Actor::Node(node) => names.push(Subject::Node(*node).written(self.cluster())),
-                Actor::Addresses(addresses) => names.extend(self.addresses(addresses)),
+                Actor::Pods(pods) => self.pod_labels(pods, &mut labels),
+                Actor::Node(node) => labels.push(Label::Subject(Subject::Node(*node))),
+                Actor::Addresses(addresses) => labels.extend(self.addresses(addresses).into_iter().map(Label::Text)),
             }
         }
-        shorten(&names, all)
+        let shown = if all || labels.len() <= SHOWN + 1 { labels.len() } else { SHOWN };
+        let mut text = labels.iter().take(shown).map(|label| self.label(label)).collect::<Vec<_>>().join(", ");
+        if shown < labels.len() {
+            text.push_str(&format!(" +{}", labels.len() - shown));
+        }
+        text
     }
 
-    fn pods(&self, pods: &[PodId], names: &mut Vec<String>) {
+    fn label(&self, label: &Label) -> String {
+        match label {
+            Label::Subject(Subject::Workload(id)) => self.workload(*id),
+            Label::Subject(subject) => subject.written(self.cluster()),
+            Label::Text(text) => text.clone(),
+        }
+    }
+
+    fn pod_labels(&self, pods: &[PodId], labels: &mut Vec<Label>) {
         let cluster = self.cluster();
         if pods.len() == cluster.pods.len() && cluster.workloads.len() > 1 {
-            names.push("all pods".to_owned());
+            labels.push(Label::Text("all pods".to_owned()));
             return;
         }
         let (whole, rest) = self.whole_workloads(pods);
-        let spaces = whole.chunk_by(|a, b| cluster.workloads.at(*a).namespace == cluster.workloads.at(*b).namespace);
-        for workloads in spaces {
-            let Some(first) = workloads.first() else { continue };
-            let namespace = cluster.workloads.at(*first).namespace;
-            // Workloads are sorted by namespace: these are all of them when the neighbours are elsewhere.
-            let start = cluster.workloads.values().as_slice().partition_point(|other| other.namespace < namespace);
-            let end = cluster.workloads.values().as_slice().partition_point(|other| other.namespace <= namespace);
-            if workloads.len() > 1 && workloads.len() == end - start {
-                names.push(Subject::Namespace(namespace).written(cluster));
+        let namespace = |id: WorkloadId| cluster.workloads.at(id).namespace;
+        for workloads in whole.chunk_by(|a, b| namespace(*a) == namespace(*b)) {
+            let Some(of) = workloads.first().map(|workload| namespace(*workload)) else { continue };
+            // Workloads are sorted by namespace.
+            let place = |before: bool| {
+                let earlier = |other: &Workload| other.namespace < of || !before && other.namespace == of;
+                cluster.workloads.values().as_slice().partition_point(earlier)
+            };
+            if workloads.len() > 1 && workloads.len() == place(false).saturating_sub(place(true)) {
+                labels.push(Label::Subject(Subject::Namespace(of)));
             } else {
-                names.extend(workloads.iter().map(|workload| self.workload(*workload)));
+                labels.extend(workloads.iter().map(|workload| Label::Subject(Subject::Workload(*workload))));
             }
         }
-        names.extend(rest.into_iter().map(|pod| self.pod(pod)));
+        labels.extend(rest.into_iter().map(|pod| Label::Subject(Subject::Pod(pod))));
     }
 
     /// The ranges of outside addresses. Addresses of pods and nodes do not interrupt a range: they are never outside.
@@ -150,25 +163,15 @@ fn only_inside(end: IpAddr, first: IpAddr, outside: &AddressSet) -> bool {
     end.is_ipv4() == first.is_ipv4() && gap.is_disjoint(outside)
 }
 
-fn shorten(names: &[String], all: bool) -> String {
-    if all || names.len() <= SHOWN + 1 {
-        return names.join(", ");
-    }
-    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
-    format!("{} +{}", shown.join(", "), names.len() - SHOWN)
+/// One name in a list.
+enum Label {
+    Subject(Subject),
+    Text(String),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_lists_are_counted_unless_all_is_asked_for() {
-        let names: Vec<String> = (0..7).map(|n| format!("n{n}")).collect();
-        assert_eq!(shorten(&names, false), "n0, n1, n2, n3 +3");
-        assert_eq!(shorten(&names[..5], false), "n0, n1, n2, n3, n4");
-        assert!(shorten(&names, true).ends_with("n6"));
-    }
 
     #[test]
     fn a_gap_of_insiders_does_not_interrupt_a_range() {

@@ -57,7 +57,7 @@ fn read(path: &Path, sources: &mut SourceMap, diagnostics: &mut Vec<Diagnostic>)
     let content = match load::read_text(path) {
         Ok(content) => content,
         Err(diagnostic) => {
-            diagnostics.push(diagnostic);
+            diagnostics.push(*diagnostic);
             return Vec::new();
         }
     };

@@ -17,10 +17,19 @@ use crate::exit::Failure;
 use crate::load::{self, Content, Found, Skipped};
 use crate::profile;
 use crate::progress::Progress;
-use crate::render::Output;
+use crate::render::{Output, counted};
 
 /// These leave nothing to answer from, or hide a typo: `--keep-going` does not pass over them.
 const FATAL: [&str; 4] = ["IN-5", "IN-7", "IN-8", "IN-20"];
+
+/// What the input is read for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    /// To answer questions.
+    Ask,
+    /// To say what it holds.
+    Account,
+}
 
 /// What was read and what it means, before it is compiled.
 pub(crate) struct Input {
@@ -42,7 +51,8 @@ impl Session {
     /// Reads and compiles what the options name.
     pub(crate) fn open(options: &Options, stdin: &mut dyn Read, output: &mut Output<'_>) -> Result<Self, Failure> {
         let progress = Progress::new(output.stderr_terminal && !output.quiet);
-        let Input { sources, cluster, profile, snapshot, .. } = Input::open(options, stdin, &progress, output)?;
+        let Input { sources, cluster, profile, snapshot, .. } =
+            Input::open(options, Purpose::Ask, stdin, &progress, output)?;
         // The bodies of 150,000 pods are not needed any more.
         drop(snapshot);
         progress.step("compiling");
@@ -53,8 +63,10 @@ impl Session {
 
 impl Input {
     /// Reads and lowers what the options name. Prints every diagnostic, and fails when one forbids an answer.
+    /// Without workloads there is nothing to ask (IN-8), but there is something to account for.
     pub(crate) fn open(
         options: &Options,
+        purpose: Purpose,
         stdin: &mut dyn Read,
         progress: &Progress,
         output: &mut Output<'_>,
@@ -82,9 +94,17 @@ impl Input {
         progress.step("resolving");
         let lower_options = options.namespace.as_deref().map(|name| LowerOptions { default_namespace: name.into() });
         let (cluster, mut problems) = lower(&snapshot, &lower_options.unwrap_or_default());
+        let empty = snapshot.objects.is_empty() && read_problems.is_empty() && !unread;
         // IN-8 would only repeat that nothing could be read.
-        if unread || read_problems.iter().any(Diagnostic::is_error) && !options.keep_going {
+        if purpose == Purpose::Account
+            || empty
+            || unread
+            || read_problems.iter().any(Diagnostic::is_error) && !options.keep_going
+        {
             problems.retain(|problem| problem.rule != "IN-8");
+        }
+        if empty {
+            problems.push(nothing_read(&texts.good));
         }
         problems.extend(read_problems);
 
@@ -103,6 +123,15 @@ impl Input {
             Ok(Self { sources: texts.good, snapshot, cluster, profile, skipped })
         }
     }
+}
+
+/// IN-7: files without a single document.
+fn nothing_read(sources: &SourceMap) -> Diagnostic {
+    let message = match sources.iter().next() {
+        Some((_, only)) if sources.iter().len() == 1 => format!("`{}` holds no document", only.name),
+        _ => format!("none of {} holds a document", counted(sources.iter().len(), "file")),
+    };
+    Diagnostic::error("IN-7", None, message).help("is it the right path, or did the command before the pipe fail?")
 }
 
 /// Texts that can be read, and what can be shown of those that cannot.

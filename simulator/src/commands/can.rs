@@ -6,6 +6,7 @@ use policy_core::query::{Cell, PortAsk, PortVerdicts, Target, can, reach};
 use super::question::{is_document, tone};
 use crate::args::{CanArgs, Format};
 use crate::dto::answer::{CanAnswer, PortAnswer, deciding_both, rule_path};
+use crate::dto::verdict_of;
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
 use crate::render::table::{Table, Text};
@@ -37,7 +38,8 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
             reasons(&part.judgement, &names, output)?;
         }
         _ => {
-            let why = if rule == "M-3" { " (M-3: it depends on which of them)" } else { "" };
+            let differs = verdict == Verdict::Conditional && rule == "M-3";
+            let why = if differs { "  (M-3: it depends on which of them)" } else { "" };
             writeln!(output.stdout, "{why}\n")?;
             output.table(format, &table(&parts, &names, format == Format::Wide))?;
         }
@@ -92,11 +94,16 @@ pub(crate) fn parts(session: &Session, source: &policy_core::query::Subject, tar
 }
 
 /// The verdict and rule that all parts share; `conditional` by M-3 when they differ.
+///
+/// Parts without a common IP family (NP-30) do not count beside others: nobody asks whether the IPv6 internet reaches
+/// an IPv4 pod.
 pub(crate) fn overall(parts: &[Part]) -> (Verdict, &'static str) {
-    let Some(first) = parts.first() else { return (Verdict::Conditional, "M-3") };
+    let meant: Vec<&Part> = parts.iter().filter(|part| part.judgement.rule != "NP-30").collect();
+    let meant = if meant.is_empty() { parts.iter().collect() } else { meant };
+    let Some(first) = meant.first() else { return (Verdict::Conditional, "M-3") };
     match first.verdict() {
-        Some(verdict) if parts.iter().all(|part| part.verdict() == Some(verdict)) => {
-            let same = parts.iter().all(|part| part.judgement.rule == first.judgement.rule);
+        Some(verdict) if meant.iter().all(|part| part.verdict() == Some(verdict)) => {
+            let same = meant.iter().all(|part| part.judgement.rule == first.judgement.rule);
             (verdict, if same { first.judgement.rule } else { "M-3" })
         }
         _ => (Verdict::Conditional, "M-3"),
@@ -170,9 +177,10 @@ fn reasons(judgement: &Judgement, names: &Names<'_>, output: &mut Output<'_>) ->
     if matches!(judgement.verdict, Verdict::NoRoute | Verdict::NoListener) {
         writeln!(output.stdout, "  {}: {}", judgement.rule, because(judgement.rule))?;
     } else {
+        let width = ends.iter().map(|(_, end)| verdict_of(end.outcome).len()).max().unwrap_or(0);
         for (word, end) in ends {
-            let (verdict, shade) = outcome(end.outcome);
-            let painted = output.palette.paint(shade, format!("{verdict:<11}"));
+            let verdict = verdict_of(end.outcome);
+            let painted = output.palette.paint(outcome_tone(end.outcome), format!("{verdict:<width$}"));
             writeln!(output.stdout, "  {word:<7}  {painted}  {:<5}  {}", end.rule, reason(end, names))?;
         }
     }
@@ -182,14 +190,13 @@ fn reasons(judgement: &Judgement, names: &Names<'_>, output: &mut Output<'_>) ->
     Ok(())
 }
 
-fn outcome(outcome: Outcome) -> (&'static str, Tone) {
-    let verdict = match outcome {
-        Outcome::Allowed => Verdict::Allowed,
-        Outcome::Conditional(_) => Verdict::Conditional,
-        Outcome::Undefined(_) => Verdict::Undefined,
-        Outcome::Denied => Verdict::Denied,
-    };
-    (verdict.as_str(), tone(verdict))
+/// The colour of one end's decision.
+pub(crate) fn outcome_tone(outcome: Outcome) -> Tone {
+    match outcome {
+        Outcome::Allowed => Tone::Good,
+        Outcome::Conditional(_) | Outcome::Undefined(_) => Tone::Unsure,
+        Outcome::Denied => Tone::Bad,
+    }
 }
 
 fn reason(end: &End, names: &Names<'_>) -> String {

@@ -1,14 +1,22 @@
 //! One file per command.
 
+mod batch;
 mod can;
 mod completions;
+mod coverage;
+mod explain;
+mod graph;
+mod hypothetical;
+mod list;
+mod matrix;
 mod profile;
 mod question;
 mod reach;
+mod schema;
 
 use std::io::Read;
 
-use crate::args::{Command, Format, Options};
+use crate::args::{Command, Options};
 use crate::exit::{Exit, Failure};
 use crate::render::Output;
 use crate::session::Session;
@@ -22,15 +30,20 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let format = crate::format_of(command, options)?;
     match command {
-        Command::Completions(args) => return completions::run(args, output),
-        Command::Profile(_) => return profile::run(options, format, output),
-        _ => {}
-    }
-    let session = Session::open(options, stdin, output)?;
-    match command {
-        Command::Can(args) => can::run(args, &session, format, output),
-        Command::Who(args) => reach::who(args, &session, format, output),
-        Command::Where(args) => reach::reached(args, &session, format, output),
-        _ => Ok(Exit::Clean),
+        Command::Completions(args) => completions::run(args, output),
+        Command::Schema(args) => schema::run(args, output),
+        Command::Profile(_) => profile::run(options, format, output),
+        Command::Coverage(_) => coverage::run(options, format, stdin, output),
+        Command::Can(args) => can::run(args, &Session::open(options, stdin, output)?, format, output),
+        Command::Who(args) => reach::who(args, &Session::open(options, stdin, output)?, format, output),
+        Command::Where(args) => reach::reached(args, &Session::open(options, stdin, output)?, format, output),
+        Command::List(args) => list::run(args, &Session::open(options, stdin, output)?, format, output),
+        Command::Graph(args) => graph::run(args, &Session::open(options, stdin, output)?, format, output),
+        Command::Matrix(args) => matrix::run(args, &Session::open(options, stdin, output)?, format, output),
+        Command::Explain(args) => explain::run(args, &Session::open(options, stdin, output)?, format, output),
+        Command::Batch(args) => {
+            let session = Session::open(options, stdin, output)?;
+            batch::run(args, options, &session, stdin, output)
+        }
     }
 }

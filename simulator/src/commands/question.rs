@@ -93,6 +93,15 @@ impl Output<'_> {
         writeln!(self.stdout)
     }
 
+    /// A document that may be huge: JSON without spaces.
+    pub(crate) fn large_document(&mut self, format: Format, document: &impl Serialize) -> io::Result<()> {
+        if format == Format::Yaml {
+            return self.document(format, document);
+        }
+        serde_json::to_writer(&mut *self.stdout, document)?;
+        writeln!(self.stdout)
+    }
+
     /// A table as columns, Markdown or CSV.
     pub(crate) fn table(&mut self, format: Format, table: &Table) -> io::Result<()> {
         match format {

@@ -3,24 +3,23 @@
 use policy_core::query::{PortAsk, Subject, Target};
 
 use super::can::{Part, nothing_to_ask, parts, table};
+use super::hypothetical::{self, Peers};
 use super::question::is_document;
 use crate::args::{Format, WhereArgs, WhoArgs};
+use crate::dto::Hypothetical;
 use crate::dto::answer::ReachAnswer;
 use crate::exit::{Exit, Failure};
+use crate::names::Names;
 use crate::render::Output;
 use crate::session::Session;
 
 /// Who reaches a destination.
 pub(crate) fn who(args: &WhoArgs, session: &Session, format: Format, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let target = session.target(&args.to)?;
-    print(
-        &Question { kind: "WhoAnswer", from: "*", to: &args.to },
-        &Subject::Everything,
-        &target,
-        session,
-        format,
-        output,
-    )
+    let peers = |peers: &Peers, names: &Names<'_>| peers.reaching_only(&target.subject, names);
+    let hypothetical: Option<Ask<'_>> = if args.hypothetical { Some(&peers) } else { None };
+    let question = Question { kind: "WhoAnswer", from: "*", to: &args.to, hypothetical };
+    print(&question, &Subject::Everything, &target, session, format, output)
 }
 
 /// What a source reaches.
@@ -32,13 +31,20 @@ pub(crate) fn reached(
 ) -> Result<Exit, Failure> {
     let source = session.subject(&args.from)?;
     let target = Target { subject: Subject::Everything, port: PortAsk::Any };
-    print(&Question { kind: "WhereAnswer", from: &args.from, to: "*" }, &source, &target, session, format, output)
+    let peers = |peers: &Peers, names: &Names<'_>| peers.reached_by(&source, names);
+    let hypothetical: Option<Ask<'_>> = if args.hypothetical { Some(&peers) } else { None };
+    let question = Question { kind: "WhereAnswer", from: &args.from, to: "*", hypothetical };
+    print(&question, &source, &target, session, format, output)
 }
+
+/// Asks about pods that policies name and the input lacks.
+type Ask<'a> = &'a dyn Fn(&Peers, &Names<'_>) -> Vec<Hypothetical>;
 
 struct Question<'a> {
     kind: &'static str,
     from: &'a str,
     to: &'a str,
+    hypothetical: Option<Ask<'a>>,
 }
 
 fn print(
@@ -56,15 +62,21 @@ fn print(
     parts.retain(gets_through);
     let header = session.header(question.kind, &None, output)?;
     let names = session.names();
+    let hypothetical = question.hypothetical.map(|ask| ask(&Peers::new(session), &names));
     if is_document(format) {
         let cells = parts.iter().map(|part| names.judged_cell(&part.cell, &part.judgement, part.ports()));
         let cells = cells.collect();
         let (from, to) = (question.from.to_owned(), question.to.to_owned());
-        output.document(format, &ReachAnswer { header, from, to, cells, hypothetical: None })?;
-    } else if parts.is_empty() && matches!(format, Format::Table | Format::Wide) {
+        output.document(format, &ReachAnswer { header, from, to, cells, hypothetical })?;
+        return Ok(Exit::Clean);
+    }
+    if parts.is_empty() && matches!(format, Format::Table | Format::Wide) {
         writeln!(output.stdout, "nothing: every connection {} → {} is denied", question.from, question.to)?;
     } else {
         output.table(format, &table(&parts, &names, format != Format::Table))?;
+    }
+    if let Some(peers) = hypothetical {
+        hypothetical::print(&peers, format, output)?;
     }
     Ok(Exit::Clean)
 }

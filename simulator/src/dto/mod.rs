@@ -3,11 +3,20 @@
 //! Fields are added, never renamed or removed, within one `apiVersion`.
 
 pub mod answer;
+pub mod batch;
+pub mod coverage;
+pub mod explain;
+pub mod graph;
+pub mod list;
+pub mod matrix;
+pub mod schema;
 
 use policy_core::model::{Family, Flag, KnobSet, Outcome, PortSet, Protocol, Verdict};
 use policy_core::snapshot;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use answer::{Actors, PortAnswer};
 
 /// The version of all documents.
 pub const API_VERSION: &str = "portolan.dev/v1";
@@ -150,6 +159,29 @@ pub fn flag(flag: Flag) -> &'static str {
 #[derive(Serialize, JsonSchema, Clone, Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct Hypothetical {
-    /// What they would have to be.
+    /// What they are: `any pod with app=x in namespace shop`.
     pub who: String,
+    /// Whether they could be made today: their namespace is in the input.
+    pub namespace_exists: bool,
+    /// The policies that name them, as `namespace/name (file:line:column)`.
+    pub named_by: Vec<String>,
+    /// What they could reach; in answers to `where`, who could reach them.
+    pub cells: Vec<HypotheticalReach>,
+}
+
+/// What hypothetical pods could reach, or who could reach them.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct HypotheticalReach {
+    /// The other end.
+    pub others: Actors,
+    /// The ports.
+    #[serde(flatten)]
+    pub ports: PortAnswer,
+    /// The other end, in short, for people.
+    #[serde(skip)]
+    pub(crate) shown: String,
+    /// The allowed ports, for people.
+    #[serde(skip)]
+    pub(crate) allowed: String,
 }

@@ -33,39 +33,47 @@ impl Text {
 /// A heading and rows of equal length.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    heading: Vec<&'static str>,
+    heading: Vec<String>,
     rows: Vec<Vec<Text>>,
 }
 
 impl Table {
-    pub(crate) fn new(heading: &[&'static str]) -> Self {
-        Self { heading: heading.to_vec(), rows: Vec::new() }
+    /// A table with a heading in lower case.
+    pub(crate) fn new(heading: &[&str]) -> Self {
+        Self::with_names(heading.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    /// A table whose heading holds names.
+    pub(crate) fn with_names(heading: Vec<String>) -> Self {
+        Self { heading, rows: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, row: Vec<Text>) {
         self.rows.push(row);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// Columns two spaces apart, the heading in capitals, no trailing space.
+    /// Columns two spaces apart, headings without `/` in capitals, no trailing space. Columns without any text are
+    /// left out.
     pub(crate) fn aligned(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
-        let mut widths: Vec<usize> = self.heading.iter().map(|word| width(word)).collect();
+        let mut widths: Vec<usize> = vec![0; self.heading.len()];
         for row in &self.rows {
             for (have, cell) in widths.iter_mut().zip(row) {
                 *have = (*have).max(width(&cell.text));
             }
         }
-        let heading: Vec<Text> =
-            self.heading.iter().map(|word| Text::toned(Tone::Strong, word.to_uppercase())).collect();
+        for (have, word) in widths.iter_mut().zip(&self.heading) {
+            let empty = *have == 0 && !self.rows.is_empty();
+            *have = if empty { 0 } else { (*have).max(width(word)) };
+        }
+        let shown = |word: &String| if word.contains('/') { word.clone() } else { word.to_uppercase() };
+        let heading: Vec<Text> = self.heading.iter().map(|word| Text::toned(Tone::Strong, shown(word))).collect();
         for row in std::iter::once(&heading).chain(&self.rows) {
-            let last = row.iter().rposition(|cell| !cell.text.is_empty()).unwrap_or(0);
-            for (index, (cell, width_)) in row.iter().zip(&widths).enumerate().take(last + 1) {
+            let cells: Vec<_> = row.iter().zip(&widths).filter(|(_, width)| **width > 0).collect();
+            let last = cells.iter().rposition(|(cell, _)| !cell.text.is_empty()).unwrap_or(0);
+            for (index, (cell, wanted)) in cells.into_iter().enumerate().take(last + 1) {
                 write!(out, "{}", palette.paint(cell.tone, &cell.text))?;
                 if index < last {
-                    write!(out, "{:1$}", "", width_ - width(&cell.text) + 2)?;
+                    write!(out, "{:1$}", "", wanted.saturating_sub(width(&cell.text)) + 2)?;
                 }
             }
             writeln!(out)?;
@@ -122,6 +130,15 @@ mod tests {
     fn columns_line_up_without_trailing_space() {
         let plain = text(|table, out| table.aligned(out, Palette { on: false }));
         assert_eq!(plain, "FROM      VERDICT  NOTE\nshop/web  allowed\na         denied   x|y, z\n");
+    }
+
+    #[test]
+    fn a_column_without_text_is_left_out() {
+        let mut table = Table::new(&["from", "unsure", "to"]);
+        table.push(vec!["a".into(), "".into(), "b".into()]);
+        let mut out = Vec::new();
+        table.aligned(&mut out, Palette { on: false }).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "FROM  TO\na     b\n");
     }
 
     #[test]

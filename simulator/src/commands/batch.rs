@@ -1,0 +1,241 @@
+//! `portolan batch`: JSON lines of questions in, JSON lines of answers out, in the same order.
+//!
+//! What has arrived is answered at once, so that another program can talk to it over pipes; long inputs are
+//! answered by all processors, block by block.
+
+use std::borrow::Cow;
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Mutex;
+
+use policy_core::model::{Protocol, Verdict};
+use policy_core::query::{PortAsk, Subject, SubjectError, Target};
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::can::{Part, overall, parts};
+use crate::args::{BatchArgs, Options};
+use crate::dto::batch::{Answer, Ends, Refusal, Reply};
+use crate::exit::{Exit, Failure};
+use crate::load;
+use crate::names::Names;
+use crate::render::Output;
+use crate::session::Session;
+
+/// Questions that one processor takes at a time.
+const SHARE: usize = 128;
+/// The longest question.
+const MAX_LINE: usize = 1 << 20;
+
+pub(crate) fn run(
+    args: &BatchArgs,
+    options: &Options,
+    session: &Session,
+    stdin: &mut (dyn Read + Send),
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let _ = session.header("BatchAnswer", &None, output)?;
+    let desk = Desk::new(session);
+    let questions: Box<dyn BufRead + Send + '_> = match &args.questions {
+        Some(path) if path.as_os_str() != "-" => load::open_lines(path)?,
+        _ if options.files.iter().any(|path| path.as_os_str() == "-") => {
+            let help = "give the questions as a file: portolan batch -f - questions.jsonl";
+            return Err(Failure::usage("standard input cannot hold both manifests and questions", help));
+        }
+        _ => Box::new(BufReader::with_capacity(1 << 18, stdin)),
+    };
+    let all_answered = answer_all(&desk, questions, output)?;
+    Ok(if all_answered { Exit::Clean } else { Exit::CouldNotRun })
+}
+
+fn answer_all(desk: &Desk<'_>, mut questions: impl BufRead, output: &mut Output<'_>) -> io::Result<bool> {
+    let (mut pending, mut before, mut all_answered) = (Vec::new(), 0, true);
+    loop {
+        let arrived = questions.fill_buf()?;
+        let last = arrived.is_empty();
+        let taken = arrived.len();
+        pending.extend_from_slice(arrived);
+        questions.consume(taken);
+        let whole =
+            if last { pending.len() } else { pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1) };
+        let rest = pending.split_off(whole);
+        let lines: Vec<&[u8]> = pending.split(|byte| *byte == b'\n').collect();
+        let lines = lines.get(..lines.len() - usize::from(pending.ends_with(b"\n"))).unwrap_or_default();
+        let answers: Vec<(Vec<u8>, bool)> =
+            lines.par_chunks(SHARE).enumerate().map(|(at, share)| desk.share(share, before + at * SHARE)).collect();
+        for (text, answered) in answers {
+            output.stdout.write_all(&text)?;
+            all_answered &= answered;
+        }
+        output.stdout.flush()?;
+        before += lines.len();
+        pending = rest;
+        if last {
+            return Ok(all_answered);
+        }
+        if pending.len() > MAX_LINE {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("line {} is longer than 1 MiB", before + 1),
+            ));
+        }
+    }
+}
+
+/// Answers questions, and remembers what names mean.
+struct Desk<'a> {
+    session: &'a Session,
+    ends: Ends,
+    names: Names<'a>,
+    /// What was asked before, one memory for each thread.
+    memory: Vec<Mutex<Memory>>,
+}
+
+#[derive(Default)]
+struct Memory {
+    subjects: FxHashMap<String, Result<Subject, SubjectError>>,
+}
+
+/// A question as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    from: Cow<'a, str>,
+    #[serde(borrow)]
+    to: Cow<'a, str>,
+    #[serde(borrow, default)]
+    port: Option<Port<'a>>,
+    #[serde(borrow, default)]
+    protocol: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Port<'a> {
+    Number(u64),
+    #[serde(borrow)]
+    Name(Cow<'a, str>),
+}
+
+impl<'a> Desk<'a> {
+    fn new(session: &'a Session) -> Self {
+        let names = session.names();
+        let memory = (0..=rayon::current_num_threads()).map(|_| Mutex::default()).collect();
+        Self { session, ends: Ends::new(&session.analysis.cluster, &names), names, memory }
+    }
+
+    /// Answers some lines; whether all of them were questions.
+    fn share(&self, lines: &[&[u8]], before: usize) -> (Vec<u8>, bool) {
+        let thread = rayon::current_thread_index().map_or(0, |index| index + 1);
+        let mut fresh = Memory::default();
+        // Nobody else uses this thread's memory; a poisoned one is only a lost memory.
+        let mut guard = self.memory.get(thread).and_then(|memory| memory.try_lock().ok());
+        let memory = guard.as_deref_mut().unwrap_or(&mut fresh);
+        let mut out = Vec::with_capacity(lines.len() * 256);
+        let mut all_answered = true;
+        for (index, line) in lines.iter().enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            all_answered &= self.line(line, before + index + 1, memory, &mut out);
+            out.push(b'\n');
+        }
+        (out, all_answered)
+    }
+
+    fn line(&self, line: &[u8], number: usize, memory: &mut Memory, out: &mut Vec<u8>) -> bool {
+        let question: Question<'_> = match serde_json::from_slice(line) {
+            Ok(question) => question,
+            Err(error) => {
+                let id =
+                    serde_json::from_slice::<serde_json::Value>(line).ok().and_then(|value| value.get("id").cloned());
+                let id = id.and_then(|id| serde_json::value::to_raw_value(&id).ok());
+                let why = error.to_string().replace(" at line 1 column ", " at column ");
+                let message = format!("this is no question: {why}");
+                Refusal::new(id.as_deref(), number, message, Vec::new()).write(out);
+                return false;
+            }
+        };
+        let id = question.id;
+        match self.resolve(&question, memory) {
+            Ok((source, target)) => {
+                let parts = parts(self.session, &source, &target);
+                self.reply(id, &parts, &[&source, &target.subject]).write(out);
+                true
+            }
+            Err(wrong) => {
+                Refusal::new(id, number, wrong.message, wrong.near).write(out);
+                false
+            }
+        }
+    }
+
+    fn resolve(&self, question: &Question<'_>, memory: &mut Memory) -> Result<(Subject, Target), Wrong> {
+        let source = self.subject(&question.from, memory)?;
+        let protocol = match question.protocol.as_deref() {
+            None => None,
+            Some(word) => {
+                let protocol = Protocol::parse(&word.to_ascii_uppercase());
+                Some(protocol.ok_or_else(|| Wrong::new(format!("`{word}` is no protocol; it is TCP, UDP or SCTP")))?)
+            }
+        };
+        let port = match &question.port {
+            None if protocol.is_some() => return Err(Wrong::new("a protocol without a port".to_owned())),
+            None => PortAsk::Any,
+            Some(Port::Number(number)) => match u16::try_from(*number) {
+                Ok(number) if number > 0 => PortAsk::Number(protocol.unwrap_or_default(), number),
+                _ => return Err(Wrong::new(format!("{number} is no port; ports are 1 to 65535"))),
+            },
+            Some(Port::Name(name)) => {
+                PortAsk::of(protocol.unwrap_or_default(), name).map_err(|why| Wrong::new(why.to_owned()))?
+            }
+        };
+        let subject = self.subject(&question.to, memory)?;
+        Ok((source, Target { subject, port }))
+    }
+
+    fn subject(&self, text: &str, memory: &mut Memory) -> Result<Subject, Wrong> {
+        let known = match memory.subjects.get(text) {
+            Some(known) => known,
+            None => {
+                let cluster = &self.session.analysis.cluster;
+                let read = Subject::parse(cluster, self.session.namespace.as_deref(), text);
+                memory.subjects.entry(text.to_owned()).or_insert(read)
+            }
+        };
+        known.clone().map_err(|error| Wrong { message: error.to_string(), near: error.near })
+    }
+
+    fn reply<'q>(&'q self, id: Option<&'q RawValue>, parts: &[Part], subjects: &[&Subject]) -> Reply<'q> {
+        let caveats = self.ends.caveats(&self.session.analysis.cluster, subjects);
+        let Some(first) = parts.first() else {
+            return Reply::nothing(id, Verdict::NoRoute, caveats);
+        };
+        let (verdict, rule) = overall(parts);
+        let answer = Answer { verdict: verdict.as_str(), rule, ..self.ends.answer(&first.judgement) };
+        let cells = match parts {
+            [only] if only.cell.answer.is_none() => None,
+            _ => Some(
+                parts.iter().map(|part| self.names.judged_cell(&part.cell, &part.judgement, part.ports())).collect(),
+            ),
+        };
+        Reply::new(id, answer, cells, caveats)
+    }
+}
+
+/// Why a question cannot be answered.
+struct Wrong {
+    message: String,
+    near: Vec<String>,
+}
+
+impl Wrong {
+    fn new(message: String) -> Self {
+        Self { message, near: Vec::new() }
+    }
+}

@@ -1,0 +1,219 @@
+//! `portolan list`.
+
+use std::collections::BTreeMap;
+
+use policy_core::compile::connections::{Block, Connections, GroupSetId, connections};
+use policy_core::compile::groups::{Group, GroupId};
+use policy_core::compile::ports::PortValue;
+use policy_core::ids::IdVec;
+use policy_core::model::{Knob, PodState};
+use policy_core::query::Actor;
+
+use super::hypothetical::{self, Peers};
+use super::question::is_document;
+use crate::args::{Format, ListArgs};
+use crate::dto::answer::families;
+use crate::dto::list::{AdmittedPorts, PairDto, PairsAnswer, members};
+use crate::exit::{Exit, Failure};
+use crate::names::Names;
+use crate::render::table::{Table, Text};
+use crate::render::{Output, Tone, counted};
+use crate::session::Session;
+
+pub(crate) fn run(
+    args: &ListArgs,
+    session: &Session,
+    format: Format,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let analysis = &session.analysis;
+    let connections = connections(&analysis.compiled, &analysis.cluster, &analysis.profile);
+    let names = session.names();
+    if args.pairs {
+        return pairs(args, &connections, session, format, output);
+    }
+    let peers = args.hypothetical.then(|| Peers::new(session));
+    let header = session.header("ListAnswer", &None, output)?;
+    if is_document(format) {
+        let mut answer = names.list(header, &connections);
+        answer.hypothetical = peers.as_ref().map(|peers| peers.reaching(&names));
+        output.large_document(format, &answer)?;
+        return Ok(Exit::Clean);
+    }
+    output.table(format, &table(&connections, &names, format != Format::Table))?;
+    if matches!(format, Format::Table | Format::Wide) {
+        own_node(&connections, output)?;
+    }
+    if let Some(peers) = peers {
+        hypothetical::print(&peers.reaching(&names), format, output)?;
+    }
+    Ok(Exit::Clean)
+}
+
+fn table(connections: &Connections, names: &Names<'_>, wide: bool) -> Table {
+    let mut table = Table::new(&["from", "to", "allowed", "unsure", "families"]);
+    let mut labels = Labels { connections, names, wide, known: BTreeMap::new() };
+    for block in &connections.blocks {
+        let [allowed, unsure] = ports(&block.ports);
+        let families = families(&block.families).join(", ");
+        let from = labels.set(block.sources, Some(block.except));
+        table.push(vec![from.into(), labels.set(block.destinations, None).into(), allowed, unsure, families.into()]);
+    }
+    table
+}
+
+/// The names of sets, each worked out once.
+struct Labels<'a> {
+    connections: &'a Connections,
+    names: &'a Names<'a>,
+    wide: bool,
+    known: BTreeMap<(GroupSetId, Option<GroupSetId>), String>,
+}
+
+impl Labels<'_> {
+    fn set(&mut self, set: GroupSetId, except: Option<GroupSetId>) -> String {
+        let (connections, names, wide) = (self.connections, self.names, self.wide);
+        let name = || {
+            let out = except.map(|except| connections.sets.at(except).as_slice()).unwrap_or_default();
+            let groups = connections.sets.at(set).iter().filter(|group| out.binary_search(group).is_err());
+            names.actors(&joined(groups.map(|group| connections.groups.at(*group))), wide)
+        };
+        self.known.entry((set, except)).or_insert_with(name).clone()
+    }
+}
+
+/// The members of several groups.
+fn joined<'a>(groups: impl Iterator<Item = &'a Group>) -> Vec<Actor> {
+    let (mut pods, mut nodes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+    for group in groups {
+        pods.extend_from_slice(&group.pods);
+        nodes.extend_from_slice(&group.nodes);
+        addresses.push(group.addresses.clone());
+    }
+    pods.sort_unstable();
+    nodes.sort_unstable();
+    let addresses: policy_core::model::AddressSet = addresses.into_iter().collect();
+    let mut actors = Vec::new();
+    if !pods.is_empty() {
+        actors.push(Actor::Pods(pods));
+    }
+    actors.extend(nodes.into_iter().map(Actor::Node));
+    if !addresses.is_empty() {
+        actors.push(Actor::Addresses(addresses));
+    }
+    actors
+}
+
+/// The ports that are admitted for sure, and those that depend on knobs.
+pub(crate) fn ports(value: &PortValue) -> [Text; 2] {
+    let allowed = match value.certain.is_empty() {
+        true => Text::toned(Tone::Bad, "none"),
+        false => Text::toned(Tone::Good, value.certain.to_string()),
+    };
+    if value.possible.is_empty() {
+        return [allowed, "".into()];
+    }
+    let knobs: Vec<_> = value.knobs.iter().map(Knob::name).collect();
+    [allowed, Text::toned(Tone::Unsure, format!("{} by {}", value.possible, knobs.join(", ")))]
+}
+
+fn own_node(connections: &Connections, output: &mut Output<'_>) -> std::io::Result<()> {
+    let pods: usize = connections.own_node.values().map(Vec::len).sum();
+    if pods > 0 {
+        let pods = counted(pods, "isolated pod");
+        let text = format!("also: a node always reaches the pods on it (NP-19); for {pods} that is not in the table");
+        writeln!(output.stdout, "\n{text}")?;
+    }
+    Ok(())
+}
+
+/// A workload, or the part of it in one group; a node; the outside of one group.
+struct Unit {
+    name: String,
+    /// Whether a pair of it with itself is a pod with itself.
+    alone: bool,
+}
+
+fn pairs(
+    args: &ListArgs,
+    connections: &Connections,
+    session: &Session,
+    format: Format,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let names = session.names();
+    let mut units = Vec::new();
+    let of_group: IdVec<GroupId, std::ops::Range<usize>> = connections
+        .groups
+        .values()
+        .map(|group| {
+            let first = units.len();
+            units.extend(units_of(group, session, &names));
+            first..units.len()
+        })
+        .collect();
+    let size = |groups: &mut dyn Iterator<Item = GroupId>| groups.map(|group| of_group.at(group).len()).sum::<usize>();
+    let count: usize = connections
+        .blocks
+        .iter()
+        .map(|block| size(&mut connections.sources(block)) * size(&mut connections.destinations(block).iter().copied()))
+        .sum();
+    if count > args.max_pairs {
+        let help = format!("raise the limit of {} with --max-pairs {count}, or leave --pairs out", args.max_pairs);
+        return Err(Failure::usage(format!("there are {count} pairs"), help));
+    }
+    let mut found: Vec<(usize, usize, &Block)> = Vec::with_capacity(count);
+    for block in &connections.blocks {
+        for source in connections.sources(block).flat_map(|group| of_group.at(group).clone()) {
+            let destinations = connections.destinations(block).iter().flat_map(|group| of_group.at(*group).clone());
+            found.extend(destinations.map(|destination| (source, destination, block)));
+        }
+    }
+    found
+        .retain(|(source, destination, _)| source != destination || units.get(*source).is_some_and(|unit| !unit.alone));
+    let name = |unit: &usize| units.get(*unit).map_or("", |unit| unit.name.as_str());
+    found.sort_by(|(a, b, x), (c, d, y)| {
+        (name(a), name(b), a, b, &x.families).cmp(&(name(c), name(d), c, d, &y.families))
+    });
+    let header = session.header("PairsAnswer", &None, output)?;
+    if is_document(format) {
+        let pair = |(from, to, block): &(usize, usize, &Block)| PairDto {
+            from: name(from).to_owned(),
+            to: name(to).to_owned(),
+            families: families(&block.families),
+            ports: AdmittedPorts::from(&block.ports),
+        };
+        output.large_document(format, &PairsAnswer { header, pairs: found.iter().map(pair).collect() })?;
+        return Ok(Exit::Clean);
+    }
+    let mut table = Table::new(&["from", "to", "allowed", "unsure", "families"]);
+    for (from, to, block) in &found {
+        let [allowed, unsure] = ports(&block.ports);
+        let families = families(&block.families).join(", ");
+        table.push(vec![name(from).into(), name(to).into(), allowed, unsure, families.into()]);
+    }
+    output.table(format, &table)?;
+    Ok(Exit::Clean)
+}
+
+fn units_of(group: &Group, session: &Session, names: &Names<'_>) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for actor in members(group) {
+        match &actor {
+            Actor::Pods(pods) => {
+                let cluster = &session.analysis.cluster;
+                let (whole, rest) = names.whole_workloads(pods);
+                for workload in whole {
+                    let pods = &cluster.workloads.at(workload).pods;
+                    let template = pods.iter().any(|pod| cluster.pods.at(*pod).state == PodState::Template);
+                    units.push(Unit { name: names.workload(workload), alone: pods.len() == 1 && !template });
+                }
+                units.extend(rest.into_iter().map(|pod| Unit { name: names.pod(pod), alone: true }));
+            }
+            Actor::Node(_) | Actor::Addresses(_) => {
+                units.push(Unit { name: names.actors(std::slice::from_ref(&actor), true), alone: true });
+            }
+        }
+    }
+    units
+}

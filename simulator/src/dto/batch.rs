@@ -1,0 +1,233 @@
+//! The answers of `batch`: one short line each.
+
+use policy_core::ids::{Id, PolicyId};
+use policy_core::model::{Cluster, End, Judgement};
+use policy_core::query::Subject;
+use policy_core::snapshot::Effect as CoreEffect;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::answer::{JudgedCell, conditions, deciding, deciding_both};
+use super::{Effect, flag, knobs, verdict_of};
+use crate::names::Names;
+
+/// One line that `batch` prints: an answer or a refusal.
+#[derive(Serialize, JsonSchema, Debug)]
+#[serde(untagged)]
+pub enum BatchLine<'a> {
+    /// An answer.
+    Answer(Box<Reply<'a>>),
+    /// A line that could not be answered.
+    Refusal(Refusal<'a>),
+}
+
+/// The answer to one question.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct Reply<'a> {
+    /// The question's `id`, as it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub id: Option<&'a RawValue>,
+    /// The verdict and its reasons.
+    #[serde(flatten)]
+    pub answer: Answer<'a>,
+    /// When the question has several parts, or names no port: the exact partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cells: Option<Vec<JudgedCell>>,
+    /// What the answer leaves out; left out when there is nothing.
+    #[serde(flatten)]
+    pub caveats: LineCaveats<'a>,
+}
+
+/// A verdict and its reasons.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+pub struct Answer<'a> {
+    /// `allowed`, `denied`, `undefined`, `conditional`, `no-route` or `no-listener`. When `cells` have several
+    /// verdicts it is `conditional` and `rule` is `M-3`.
+    pub verdict: &'static str,
+    /// The rule of docs/SPEC.md that decided.
+    pub rule: &'static str,
+    /// The policies that decided, as `namespace/name`; of the first cell when there are several.
+    pub policies: Vec<&'a str>,
+    /// The source's end.
+    pub egress: LineEnd<'a>,
+    /// The destination's end.
+    pub ingress: LineEnd<'a>,
+    /// The knobs that an undefined verdict depends on.
+    pub knobs: Vec<&'static str>,
+    /// What a conditional verdict depends on: `placement`, `dns`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<&'static str>,
+    /// Remarks: `undeclared_port`, `hypothetical`, `host_network`, `route_assumed` ….
+    pub flags: Vec<&'static str>,
+}
+
+/// What one end's policies say.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+pub struct LineEnd<'a> {
+    /// `allowed`, `denied`, `undefined` or `conditional`.
+    pub verdict: &'static str,
+    /// The rule of docs/SPEC.md that decided.
+    pub rule: &'static str,
+    /// The policies that decided: those that admit the flow, or else those that isolate the end.
+    pub policies: Vec<&'a str>,
+}
+
+/// What an answer leaves out.
+#[derive(Serialize, JsonSchema, Clone, Copy, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct LineCaveats<'a> {
+    /// Part of the input was skipped (`--keep-going`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
+    /// How objects that are not modelled could change this answer.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub not_modelled: &'a [Effect],
+}
+
+/// A line that could not be answered.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+pub struct Refusal<'a> {
+    /// The question's `id`, when it could be read.
+    #[schemars(with = "Option<serde_json::Value>")]
+    id: Option<&'a RawValue>,
+    /// What is wrong.
+    error: Wrong,
+}
+
+/// What is wrong with a line.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+struct Wrong {
+    /// What is wrong.
+    message: String,
+    /// The line's number, from 1.
+    line: usize,
+    /// Names that could have been meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    near: Vec<String>,
+}
+
+impl<'a> Refusal<'a> {
+    pub(crate) fn new(id: Option<&'a RawValue>, line: usize, message: String, near: Vec<String>) -> Self {
+        Self { id, error: Wrong { message, line, near } }
+    }
+
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        write(&self, out);
+    }
+}
+
+fn write(line: &impl Serialize, out: &mut Vec<u8>) {
+    // Writing plain structs into memory cannot fail.
+    let _ = serde_json::to_writer(out, line);
+}
+
+impl<'a> Reply<'a> {
+    pub(crate) fn new(
+        id: Option<&'a RawValue>,
+        answer: Answer<'a>,
+        cells: Option<Vec<JudgedCell>>,
+        caveats: LineCaveats<'a>,
+    ) -> Self {
+        Self { id, answer, cells, caveats }
+    }
+
+    /// The answer to a question with no pod and no node at either end.
+    pub(crate) fn nothing(
+        id: Option<&'a RawValue>,
+        verdict: policy_core::model::Verdict,
+        caveats: LineCaveats<'a>,
+    ) -> Self {
+        let end = || LineEnd { verdict: "allowed", rule: "M-2", policies: Vec::new() };
+        let answer = Answer {
+            verdict: verdict.as_str(),
+            rule: "M-2",
+            policies: Vec::new(),
+            egress: end(),
+            ingress: end(),
+            knobs: Vec::new(),
+            conditions: Vec::new(),
+            flags: Vec::new(),
+        };
+        Self::new(id, answer, None, caveats)
+    }
+
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        write(&self, out);
+    }
+}
+
+/// What answers refer to, written once.
+pub(crate) struct Ends {
+    policies: Vec<String>,
+    incomplete: bool,
+    /// What bears on every answer, and on answers about each namespace.
+    everywhere: Vec<Effect>,
+    of_namespace: Vec<Vec<Effect>>,
+    anywhere: Vec<Effect>,
+}
+
+impl Ends {
+    pub(crate) fn new(cluster: &Cluster, names: &Names<'_>) -> Self {
+        let effects = |applies: &dyn Fn(Option<&str>) -> bool| {
+            let bears = cluster.not_modelled.iter().filter(|object| match object.effect {
+                CoreEffect::None => false,
+                CoreEffect::Policy => applies(object.namespace.as_deref()),
+                _ => true,
+            });
+            let mut effects: Vec<Effect> = bears.map(|object| object.effect.into()).collect();
+            effects.sort_unstable();
+            effects.dedup();
+            effects
+        };
+        let of_namespace = |name: &str| effects(&|namespace| namespace.is_none_or(|namespace| namespace == name));
+        let quiet = cluster.not_modelled.is_empty();
+        let namespaces = cluster.namespaces.values();
+        Self {
+            policies: cluster.policies.ids().map(|id| names.policy(id)).collect(),
+            incomplete: cluster.incomplete,
+            everywhere: effects(&|namespace| namespace.is_none()),
+            of_namespace: namespaces.map(|space| if quiet { Vec::new() } else { of_namespace(&space.name) }).collect(),
+            anywhere: effects(&|_| true),
+        }
+    }
+
+    fn policy(&self, id: PolicyId) -> &str {
+        self.policies.get(id.index()).map_or("", String::as_str)
+    }
+
+    /// What an answer about these subjects leaves out: of two namespaces, the one with more to say.
+    pub(crate) fn caveats(&self, cluster: &Cluster, subjects: &[&Subject]) -> LineCaveats<'_> {
+        let of = |subject: &&Subject| -> &[Effect] {
+            let namespace = match subject {
+                Subject::Workload(id) => cluster.workloads.at(*id).namespace,
+                Subject::Pod(id) => cluster.pods.at(*id).namespace,
+                Subject::Namespace(id) => *id,
+                Subject::Node(_) | Subject::Internet => return &self.everywhere,
+                Subject::Address(_) | Subject::Cidr(_) | Subject::Everything => return &self.anywhere,
+            };
+            self.of_namespace.get(namespace.index()).map_or(&self.anywhere, Vec::as_slice)
+        };
+        // The lists differ by `policy` alone, so the longest holds the others.
+        let not_modelled = subjects.iter().map(of).max_by_key(|effects| effects.len()).unwrap_or_default();
+        LineCaveats { incomplete: self.incomplete, not_modelled }
+    }
+
+    pub(crate) fn answer(&self, judgement: &Judgement) -> Answer<'_> {
+        let names = |policies: Vec<PolicyId>| policies.into_iter().map(|policy| self.policy(policy)).collect();
+        let end =
+            |end: &End| LineEnd { verdict: verdict_of(end.outcome), rule: end.rule, policies: names(deciding(end)) };
+        Answer {
+            verdict: judgement.verdict.as_str(),
+            rule: judgement.rule,
+            policies: names(deciding_both(judgement)),
+            egress: end(&judgement.egress),
+            ingress: end(&judgement.ingress),
+            knobs: knobs(judgement.knobs()),
+            conditions: conditions(&judgement.conditions()),
+            flags: judgement.flags.iter().map(|remark| flag(*remark)).collect(),
+        }
+    }
+}
