@@ -70,7 +70,8 @@ fn commands(case: &str) -> Vec<String> {
 /// Runs one command line in the corpus folder, so that paths are short and the same everywhere.
 fn transcript(case: &str, line: &str) -> String {
     let (line, stdin) = line.split_once(" <<< ").unwrap_or((line, ""));
-    let mut words: Vec<String> = std::iter::once("portolan").chain(line.split_whitespace()).map(str::to_owned).collect();
+    let mut words: Vec<String> =
+        std::iter::once("portolan").chain(line.split_whitespace()).map(str::to_owned).collect();
     if !words.iter().any(|word| word == "-f") {
         let manifests = format!("{case}/manifests");
         let folder = if Path::new(&manifests).is_dir() { manifests } else { case.to_owned() };
@@ -149,7 +150,9 @@ fn first_difference(path: &Path, printed: &str) -> String {
     let Ok(wanted) = fs::read_to_string(path) else { return "  nothing is expected yet".to_owned() };
     let mut lines = (1..).zip(wanted.lines().map(Some).chain([None]).zip(printed.lines().map(Some).chain([None])));
     match lines.find(|(_, (wanted, printed))| wanted != printed) {
-        Some((number, (wanted, printed))) => format!("  line {number}\n  - {}\n  + {}", wanted.unwrap_or("(end)"), printed.unwrap_or("(end)")),
+        Some((number, (wanted, printed))) => {
+            format!("  line {number}\n  - {}\n  + {}", wanted.unwrap_or("(end)"), printed.unwrap_or("(end)"))
+        }
         None => "  one is longer than the other".to_owned(),
     }
 }

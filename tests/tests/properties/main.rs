@@ -2,7 +2,7 @@
 //! questions about flows, and no text makes the reader panic.
 //!
 //! `PORTOLAN_CASES` sets the number of cases a property is tried with, `PORTOLAN_SEED` the seed (any text).
-#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod differential;
 mod policies;
