@@ -32,7 +32,7 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    fn of(actor: Actor) -> Option<Self> {
+    pub(super) fn of(actor: Actor) -> Option<Self> {
         let (first, second) = match &actor {
             Actor::Pods(pods) => (Party::Pod(*pods.first()?), pods.get(1).map(|pod| Party::Pod(*pod))),
             Actor::Node(node) => (Party::Node(*node), None),
@@ -54,8 +54,25 @@ struct PodKey {
     named: Option<u16>,
 }
 
-/// The parties of a subject, bundled. `port` is what is asked of them as destinations.
-pub(super) fn bundles(analysis: &Analysis, subject: &Subject, port: &PortAsk) -> Vec<Bundle> {
+/// Whether a subject may hold processes on nodes: only to them it matters on which node a pod runs (NP-19).
+pub(super) fn may_hold_hosts(analysis: &Analysis, subject: &Subject) -> bool {
+    let cluster = &analysis.cluster;
+    let host = |pod: &PodId| premise::is_host(cluster.pods.at(*pod), &analysis.profile);
+    match subject {
+        Subject::Workload(id) => cluster.workloads.at(*id).pods.iter().any(host),
+        Subject::Pod(id) => host(id),
+        Subject::Namespace(id) => {
+            let mut pods = cluster.pods.iter().filter(|(_, pod)| pod.namespace == *id);
+            pods.any(|(pod, _)| host(&pod))
+        }
+        Subject::Internet => false,
+        Subject::Node(_) | Subject::Address(_) | Subject::Cidr(_) | Subject::Everything => true,
+    }
+}
+
+/// The parties of a subject, bundled. `port` is what is asked of them as destinations; `placement`, whether it
+/// matters on which nodes they run.
+pub(super) fn bundles(analysis: &Analysis, subject: &Subject, port: &PortAsk, placement: bool) -> Vec<Bundle> {
     let cluster = &analysis.cluster;
     let (mut pods, mut nodes, mut addresses) = (Vec::new(), Vec::new(), AddressSet::empty());
     match subject {
@@ -80,14 +97,14 @@ pub(super) fn bundles(analysis: &Analysis, subject: &Subject, port: &PortAsk) ->
         nodes = inside.nodes;
         addresses = addresses.difference(&inside.taken);
     }
-    let mut bundles = pod_bundles(analysis, pods, port);
+    let mut bundles = pod_bundles(analysis, pods, port, placement);
     bundles.extend(nodes.into_iter().filter_map(|node| Bundle::of(Actor::Node(node))));
     let cells = analysis.compiled.cut(&addresses).into_iter();
     bundles.extend(cells.filter_map(|addresses| Bundle::of(Actor::Addresses(addresses))));
     bundles
 }
 
-fn pod_bundles(analysis: &Analysis, pods: Vec<PodId>, port: &PortAsk) -> Vec<Bundle> {
+fn pod_bundles(analysis: &Analysis, pods: Vec<PodId>, port: &PortAsk, placement: bool) -> Vec<Bundle> {
     let mut by_key: BTreeMap<PodKey, Vec<PodId>> = BTreeMap::new();
     for id in pods {
         let pod = analysis.cluster.pods.at(id);
@@ -106,7 +123,7 @@ fn pod_bundles(analysis: &Analysis, pods: Vec<PodId>, port: &PortAsk) -> Vec<Bun
         let key = PodKey {
             columns: analysis.compiled.pod_columns(id),
             families: premise::families(&analysis.cluster, &analysis.profile, Party::Pod(id)),
-            node: pod.node,
+            node: pod.node.filter(|_| placement || premise::is_host(pod, &analysis.profile)),
             state: pod.state,
             host_network: pod.host_network,
             declares,

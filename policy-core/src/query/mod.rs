@@ -8,5 +8,5 @@ pub mod subject;
 pub(crate) use bundle::outside_of;
 pub use bundle::{Actor, outside};
 pub use pair::{PortVerdicts, between};
-pub use reach::{Cell, can, reach};
+pub use reach::{Cell, Prepared, can, can_prepared, placement, reach};
 pub use subject::{PortAsk, Subject, SubjectError, SubjectProblem, Target};

@@ -1,10 +1,11 @@
 //! Set-valued questions, answered by an exact partition with a witness each (M-3).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::analysis::Analysis;
-use crate::model::{Family, Flow, Judge, Judgement, Party, PodState, Protocol, Verdict, premise};
-use crate::query::bundle::{Actor, Bundle, bundles};
+use crate::model::{AddressSet, Family, Flow, Judge, Judgement, Party, PodState, Protocol, Verdict, premise};
+use crate::query::bundle::{Actor, Bundle, bundles, may_hold_hosts};
 use crate::query::pair::{PortVerdicts, between};
 use crate::query::subject::{PortAsk, Subject, Target};
 
@@ -31,18 +32,58 @@ pub fn reach(analysis: &Analysis, sources: &Subject, destinations: &Subject) -> 
         Some(between(analysis, from, to, family))
     };
     let witness = |answer: &PortVerdicts, _: &Bundle| answer.witness_port();
-    partition(analysis, sources, destinations, &PortAsk::Any, ask, witness)
+    let placement = placement(analysis, sources, destinations);
+    let sources = bundles(analysis, sources, &PortAsk::Any, placement);
+    let destinations = bundles(analysis, destinations, &PortAsk::Any, placement);
+    partition(analysis, &sources, &destinations, ask, witness)
 }
 
 /// What becomes of one port between two subjects: `can`. `None` for [`PortAsk::Any`], which is a matter of [`reach`].
 #[must_use]
 pub fn can(analysis: &Analysis, source: &Subject, target: &Target) -> Option<Vec<Cell<Judgement>>> {
-    let port = |destination: &Bundle| match &target.port {
+    let placement = placement(analysis, source, &target.subject);
+    let sources = Prepared::new(analysis, source, &PortAsk::Any, placement);
+    let destinations = Prepared::new(analysis, &target.subject, &target.port, placement);
+    can_prepared(analysis, &sources, &destinations)
+}
+
+/// Whether it matters between two subjects on which nodes their pods run: only when one may hold hosts (NP-19).
+#[must_use]
+pub fn placement(analysis: &Analysis, source: &Subject, destination: &Subject) -> bool {
+    may_hold_hosts(analysis, source) || may_hold_hosts(analysis, destination)
+}
+
+/// The parties of a subject, sorted out once for many questions.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    bundles: Vec<Bundle>,
+    port: PortAsk,
+}
+
+impl Prepared {
+    /// `port` is what is asked of them as destinations, [`PortAsk::Any`] of sources; `placement` as [`placement`] says.
+    #[must_use]
+    pub fn new(analysis: &Analysis, subject: &Subject, port: &PortAsk, placement: bool) -> Self {
+        Self { bundles: bundles(analysis, subject, port, placement), port: port.clone() }
+    }
+
+    /// A single address that is no pod's and no node's, without looking it up.
+    #[must_use]
+    pub fn outsider(address: IpAddr, port: &PortAsk) -> Self {
+        let bundle = Bundle::of(Actor::Addresses(AddressSet::from(address)));
+        Self { bundles: bundle.into_iter().collect(), port: port.clone() }
+    }
+}
+
+/// [`can`] between parties that are sorted out already.
+#[must_use]
+pub fn can_prepared(analysis: &Analysis, sources: &Prepared, destinations: &Prepared) -> Option<Vec<Cell<Judgement>>> {
+    let port = |destination: &Bundle| match &destinations.port {
         PortAsk::Any => None,
         PortAsk::Number(protocol, number) => Some((*protocol, *number)),
         PortAsk::Name(protocol, _) => destination.named.map(|number| (*protocol, number)),
     };
-    if target.port == PortAsk::Any {
+    if destinations.port == PortAsk::Any {
         return None;
     }
     let ask = |source: &Bundle, destination: &Bundle, family| {
@@ -54,7 +95,7 @@ pub fn can(analysis: &Analysis, source: &Subject, target: &Target) -> Option<Vec
         Some(analysis.judge(&Flow::direct(from, to, family, protocol, port)))
     };
     let witness = |_: &Judgement, destination: &Bundle| port(destination).unwrap_or((Protocol::Tcp, 1));
-    Some(partition(analysis, source, &target.subject, &target.port, ask, witness))
+    Some(partition(analysis, &sources.bundles, &destinations.bundles, ask, witness))
 }
 
 /// Two parties that stand for two bundles. A bundle is asked about itself by two different members; a single pod
@@ -83,23 +124,20 @@ type Answers<T> = Vec<Vec<(Vec<Family>, T)>>;
 /// columns.
 fn partition<T: Clone + Ord>(
     analysis: &Analysis,
-    sources: &Subject,
-    destinations: &Subject,
-    port: &PortAsk,
+    sources: &[Bundle],
+    destinations: &[Bundle],
     ask: impl Fn(&Bundle, &Bundle, Family) -> Option<T>,
     witness: impl Fn(&T, &Bundle) -> (Protocol, u16),
 ) -> Vec<Cell<T>> {
-    let sources = bundles(analysis, sources, &PortAsk::Any);
-    let destinations = bundles(analysis, destinations, port);
     let mut rows: BTreeMap<Answers<T>, Vec<&Bundle>> = BTreeMap::new();
-    for source in &sources {
+    for source in sources {
         let row = destinations.iter().map(|destination| by_family(analysis, source, destination, &ask)).collect();
         rows.entry(row).or_default().push(source);
     }
     let mut cells = Vec::new();
     for (row, sources) in &rows {
         let mut columns: BTreeMap<&(Vec<Family>, T), Vec<&Bundle>> = BTreeMap::new();
-        for (answers, destination) in row.iter().zip(&destinations) {
+        for (answers, destination) in row.iter().zip(destinations) {
             for answer in answers {
                 columns.entry(answer).or_default().push(destination);
             }

@@ -122,6 +122,19 @@ impl Subject {
     /// # Errors
     /// [`SubjectError`] with the near matches.
     pub fn parse(cluster: &Cluster, namespace: Option<&str>, text: &str) -> Result<Self, SubjectError> {
+        Self::look_up(cluster, namespace, text).map_err(|mut error| {
+            if error.problem == SubjectProblem::Unknown {
+                error.near = suggestions(cluster, text);
+            }
+            error
+        })
+    }
+
+    /// [`Subject::parse`] without near matches for an unknown name: those compare it with every name of the cluster.
+    ///
+    /// # Errors
+    /// [`SubjectError`].
+    pub fn look_up(cluster: &Cluster, namespace: Option<&str>, text: &str) -> Result<Self, SubjectError> {
         match text {
             "internet" => return Ok(Self::Internet),
             "*" => return Ok(Self::Everything),
@@ -160,7 +173,7 @@ impl Subject {
                 let near = found.iter().map(|subject| subject.written(cluster)).collect();
                 Err(error(text, SubjectProblem::Ambiguous, near))
             }
-            (None, _) => Err(error(text, SubjectProblem::Unknown, suggestions(cluster, text))),
+            (None, _) => Err(error(text, SubjectProblem::Unknown, Vec::new())),
         }
     }
 

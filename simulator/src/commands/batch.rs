@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
+use std::net::IpAddr;
 use std::sync::Mutex;
 
-use policy_core::model::{Protocol, Verdict};
-use policy_core::query::{PortAsk, Subject, SubjectError, Target};
+use policy_core::model::{Cluster, Family, PodState, Protocol, Verdict};
+use policy_core::query::{PortAsk, Prepared, Subject, SubjectError, SubjectProblem, Target, can_prepared, placement};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
@@ -25,6 +26,10 @@ use crate::session::Session;
 
 /// Questions that one processor takes at a time.
 const SHARE: usize = 128;
+/// How many names and subjects a thread remembers.
+const REMEMBERED: usize = 1 << 14;
+/// How many unknown names a thread finds near matches for.
+const COMPARED: usize = 64;
 /// The longest question.
 const MAX_LINE: usize = 1 << 20;
 
@@ -88,13 +93,35 @@ struct Desk<'a> {
     session: &'a Session,
     ends: Ends,
     names: Names<'a>,
+    /// Whose the addresses of the input are; `None` for those of several.
+    addresses: FxHashMap<IpAddr, Option<Subject>>,
     /// What was asked before, one memory for each thread.
     memory: Vec<Mutex<Memory>>,
 }
 
+/// What a thread remembers: names that it has looked up, and the parties behind them.
 #[derive(Default)]
 struct Memory {
     subjects: FxHashMap<String, Result<Subject, SubjectError>>,
+    sources: FxHashMap<(Subject, bool), Prepared>,
+    destinations: FxHashMap<(Subject, bool), Vec<(PortAsk, Prepared)>>,
+    /// How many unknown names were compared with all names of the cluster.
+    compared: usize,
+}
+
+impl Memory {
+    /// Forgets when it grows beyond what repetition is worth.
+    fn trim(&mut self) {
+        if self.subjects.len() > REMEMBERED {
+            self.subjects.clear();
+        }
+        if self.sources.len() > REMEMBERED {
+            self.sources.clear();
+        }
+        if self.destinations.len() > REMEMBERED {
+            self.destinations.clear();
+        }
+    }
 }
 
 /// A question as it is written.
@@ -125,7 +152,8 @@ impl<'a> Desk<'a> {
     fn new(session: &'a Session) -> Self {
         let names = session.names();
         let memory = (0..=rayon::current_num_threads()).map(|_| Mutex::default()).collect();
-        Self { session, ends: Ends::new(&session.analysis.cluster, &names), names, memory }
+        let cluster = &session.analysis.cluster;
+        Self { session, ends: Ends::new(cluster, &names), names, addresses: owners(cluster), memory }
     }
 
     /// Answers some lines; whether all of them were questions.
@@ -164,7 +192,7 @@ impl<'a> Desk<'a> {
         let id = question.id;
         match self.resolve(&question, memory) {
             Ok((source, target)) => {
-                let parts = parts(self.session, &source, &target);
+                let parts = self.parts(&source, &target, memory);
                 self.reply(id, &parts, &[&source, &target.subject]).write(out);
                 true
             }
@@ -204,11 +232,49 @@ impl<'a> Desk<'a> {
             Some(known) => known,
             None => {
                 let cluster = &self.session.analysis.cluster;
-                let read = Subject::parse(cluster, self.session.namespace.as_deref(), text);
+                let namespace = self.session.namespace.as_deref();
+                let mut read = Subject::look_up(cluster, namespace, text);
+                let unknown = matches!(&read, Err(error) if error.problem == SubjectProblem::Unknown);
+                if unknown && memory.compared < COMPARED {
+                    memory.compared += 1;
+                    read = Subject::parse(cluster, namespace, text);
+                }
                 memory.subjects.entry(text.to_owned()).or_insert(read)
             }
         };
         known.clone().map_err(|error| Wrong { message: error.to_string(), near: error.near })
+    }
+
+    fn parts(&self, source: &Subject, target: &Target, memory: &mut Memory) -> Vec<Part> {
+        if target.port == PortAsk::Any {
+            return parts(self.session, source, target);
+        }
+        memory.trim();
+        let analysis = &self.session.analysis;
+        let (source, destination) = (self.actual(source), self.actual(&target.subject));
+        let outsider = |subject: &Subject| matches!(subject, Subject::Address(ip) if !self.addresses.contains_key(ip));
+        // No pod is an outsider's neighbour.
+        let meant = |subject: &Subject| if outsider(subject) { Subject::Internet } else { subject.clone() };
+        let placement = placement(analysis, &meant(&source), &meant(&destination));
+        let prepare = |subject: &Subject, port: &PortAsk| match subject {
+            Subject::Address(address) if outsider(subject) => Prepared::outsider(*address, port),
+            _ => Prepared::new(analysis, subject, port, placement),
+        };
+        let sources =
+            memory.sources.entry((source, placement)).or_insert_with_key(|(source, _)| prepare(source, &PortAsk::Any));
+        let known = memory.destinations.entry((destination.clone(), placement)).or_default();
+        let at = known.iter().position(|(port, _)| *port == target.port).unwrap_or_else(|| {
+            known.push((target.port.clone(), prepare(&destination, &target.port)));
+            known.len() - 1
+        });
+        let cells = known.get(at).and_then(|(_, destinations)| can_prepared(analysis, sources, destinations));
+        cells.unwrap_or_default().into_iter().map(Part::of_port).collect()
+    }
+
+    /// The pod or node behind an address, when it is just one.
+    fn actual(&self, subject: &Subject) -> Subject {
+        let Subject::Address(address) = subject else { return subject.clone() };
+        self.addresses.get(address).and_then(Clone::clone).unwrap_or_else(|| subject.clone())
     }
 
     fn reply<'q>(&'q self, id: Option<&'q RawValue>, parts: &[Part], subjects: &[&Subject]) -> Reply<'q> {
@@ -226,6 +292,22 @@ impl<'a> Desk<'a> {
         };
         Reply::new(id, answer, cells, caveats)
     }
+}
+
+/// Whose each address is. Pods on the host's network share their node's.
+fn owners(cluster: &Cluster) -> FxHashMap<IpAddr, Option<Subject>> {
+    let mut owners: FxHashMap<IpAddr, Option<Subject>> = FxHashMap::default();
+    let mut own = |address: IpAddr, subject: Subject| {
+        owners.entry(address).and_modify(|owner| *owner = None).or_insert(Some(subject));
+    };
+    for (id, node) in cluster.nodes.iter() {
+        node.addresses.iter().for_each(|address| own(address.ip, Subject::Node(id)));
+    }
+    for (id, pod) in cluster.pods.iter().filter(|(_, pod)| pod.state != PodState::Finished) {
+        let held = Family::ALL.into_iter().filter_map(|family| pod.address(family));
+        held.for_each(|address| own(address, Subject::Pod(id)));
+    }
+    owners
 }
 
 /// Why a question cannot be answered.

@@ -61,6 +61,12 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// A part of a question about one port.
+    pub(crate) fn of_port(cell: Cell<Judgement>) -> Self {
+        let Cell { sources, destinations, families, answer, witness } = cell;
+        Self { cell: Cell { sources, destinations, families, answer: None, witness }, judgement: answer }
+    }
+
     pub(crate) fn ports(&self) -> Option<PortAnswer> {
         self.cell.answer.as_ref().map(PortAnswer::from)
     }
@@ -79,11 +85,7 @@ impl Part {
 pub(crate) fn parts(session: &Session, source: &policy_core::query::Subject, target: &Target) -> Vec<Part> {
     let analysis = &session.analysis;
     if let Some(cells) = can(analysis, source, target) {
-        let part = |cell: Cell<Judgement>| {
-            let Cell { sources, destinations, families, answer, witness } = cell;
-            Part { cell: Cell { sources, destinations, families, answer: None, witness }, judgement: answer }
-        };
-        return cells.into_iter().map(part).collect();
+        return cells.into_iter().map(Part::of_port).collect();
     }
     let part = |cell: Cell<PortVerdicts>| {
         let judgement = analysis.judge(&cell.witness);
