@@ -6,19 +6,20 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
-  portolan can shop/web shop/cart:7070 -f k8s/      may web talk to cart on TCP 7070? (exit 0 yes, 1 no)
-  portolan who shop/db:5432 -f k8s/                 who reaches the database
-  portolan where shop/web -f k8s/                   what a compromised web pod reaches
-  portolan explain shop/web shop/cart:7070 -f k8s/  every policy and rule, matched or why not, with file and line
-  portolan list -f k8s/ -o json                     all connections
-  kubectl get ns,no,po,deploy,sts,ds,netpol -A -o json | portolan matrix -f - -p 443
+  portolan can shop/web shop/cart:7070 -f k8s/       may web talk to cart on TCP 7070?
+  portolan who shop/db:5432 -f k8s/                  who reaches the database
+  portolan where shop/web -f k8s/                    what a compromised web pod reaches
+  portolan explain shop/web shop/cart:7070 -f k8s/   why: each policy and rule, with file and line
+  portolan list -f k8s/ -o json                      all connections
+  kubectl get ns,no,po,deploy,sts,ds,netpol -A -o json | portolan matrix -p 443 -f -
 
 Names:
-  shop/web  deploy/web  shop/pod/web-0  shop/* (a namespace)  node/n1  10.0.0.1  2001:db8::/32  internet
-  a port is written behind a colon: shop/web:http, shop/dns:53/udp, 10.0.0.1:443, [2001:db8::1]:443
+  shop/web   deploy/web   shop/pod/web-0   shop/* (a namespace)   node/n1
+  10.0.0.1   2001:db8::/32   internet
+  A port stands behind a colon: shop/web:http, shop/dns:53/udp, 10.0.0.1:443, [2001:db8::1]:443
 
 Exit status:
-  0  everything asked about is allowed, or nothing was found
+  0  everything asked about is allowed, or there was nothing to find
   1  something is not allowed: denied, undefined, conditional, no-route, no-listener
   2  could not run: bad usage or bad input; no answer was given";
 
@@ -168,14 +169,15 @@ pub enum Command {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  portolan can web cart:7070 -n shop -f k8s/        two workloads of namespace shop
-  portolan can internet shop/web:https -f k8s/      a port by its name
-  portolan can 'shop/*' 10.0.0.0/8:443 -f k8s/      every pod of a namespace, every address of a CIDR:
-                                                    the exact partition, with an example flow for each part
+  portolan can web cart:7070 -n shop -f k8s/         two workloads of namespace shop
+  portolan can internet shop/web:https -f k8s/       a port by its name
   portolan can shop/web kube-system/dns:53/udp -f k8s/
+  portolan can 'shop/*' 10.0.0.0/8:443 -f k8s/ -o wide
+      Every pod of a namespace to every address of a CIDR: the exact partition, and an example
+      flow for each part.
 
 Without a port, every port of every protocol is asked about.
-Exit status: 0 when all of it is allowed, 1 when any of it is not, 2 when the question could not be answered.")]
+Exit status: 0 all of it is allowed, 1 some of it is not, 2 there is no answer.")]
 pub struct CanArgs {
     /// Who opens the connection
     pub from: String,
@@ -191,8 +193,8 @@ pub struct CanArgs {
 #[command(after_help = "\
 Examples:
   portolan who shop/db:5432 -f k8s/
-  portolan who 'shop/*' -f k8s/ -o md               who reaches any pod of the namespace
-  portolan who shop/db:5432 --hypothetical -f k8s/  also pods that policies name and the input lacks")]
+  portolan who 'shop/*' -f k8s/ -o md                who reaches any pod of the namespace
+  portolan who shop/db:5432 --hypothetical -f k8s/   also pods that only policies name")]
 pub struct WhoArgs {
     /// Who is reached: NAME[:PORT[/PROTOCOL]]
     pub to: String,
@@ -226,8 +228,8 @@ pub struct WhereArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  portolan list -f k8s/                             one line for each pair of groups
-  portolan list -f k8s/ --pairs -o csv              one line for each pair of workloads
+  portolan list -f k8s/                              one line for each pair of groups
+  portolan list -f k8s/ --pairs -o csv               one line for each pair of workloads
   portolan list -f k8s/ --hypothetical")]
 pub struct ListArgs {
     /// One line for each pair of workloads instead of groups
@@ -270,7 +272,8 @@ Examples:
   portolan explain shop/web shop/cart:7070 -f k8s/
   portolan explain 203.0.113.7 shop/web:http -f k8s/
 
-A set (a namespace, a CIDR, a workload whose pods differ) is explained by one flow for each part of the answer.")]
+A set (a namespace, a CIDR, a workload whose pods differ) is explained by one flow for each part
+of the answer. Exit status: as for `can`.")]
 pub struct ExplainArgs {
     /// Who opens the connection
     pub from: String,
@@ -299,9 +302,10 @@ pub struct CoverageArgs {
   portolan batch -f k8s/ questions.jsonl > answers.jsonl
   echo '{"id":1,"from":"shop/web","to":"shop/cart","port":7070}' | portolan batch -f k8s/
 
-A question is {"id"?, "from", "to", "port", "protocol"?}: port is a number or a name, protocol is TCP unless it says
-UDP or SCTP. The answer has the same id. A line that is no question is answered by {"id", "error"}; the rest is
-still answered, and the exit status is 2. See docs/json.md."#)]
+A question is {"id"?, "from", "to", "port", "protocol"?}: the port is a number or a name, the
+protocol is TCP unless it says UDP or SCTP. The answer has the same id. A line that is no question
+is answered by {"id", "error"}; the rest is still answered, and the exit status is 2.
+See docs/json.md."#)]
 pub struct BatchArgs {
     /// The file of questions; standard input when it is left out or -
     pub questions: Option<PathBuf>,

@@ -127,3 +127,146 @@ fn format_of(command: &args::Command, options: &Options) -> Result<args::Format,
     let help = if names.is_empty() { "leave -o out".to_owned() } else { format!("it prints {}", names.join(", ")) };
     Err(Failure::usage(format!("`{}` does not print {}", command.name(), wanted.as_str()), help))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    const CLUSTER: &str = "\
+{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, labels: {app: web}}, spec: {containers: [{name: c}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: db, namespace: shop, labels: {app: db}}, spec: {containers: [{name: c}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: db, namespace: shop}, spec: {podSelector: {matchLabels: {app: db}}}}
+";
+
+    struct Said {
+        exit: Exit,
+        stdout: String,
+        stderr: String,
+    }
+
+    fn say(line: &str, stdin: &str) -> Said {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let exit = with(line, stdin, &mut stdout, &mut stderr);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Said { exit, stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    fn with(line: &str, stdin: &str, stdout: &mut dyn Write, stderr: &mut dyn Write) -> Exit {
+        let args = std::iter::once("portolan").chain(line.split_whitespace()).map(OsString::from);
+        let mut stdin = stdin.as_bytes();
+        let streams = Streams {
+            stdin: &mut stdin,
+            stdout,
+            stderr,
+            stdout_colour: false,
+            stderr_colour: false,
+            stderr_terminal: false,
+        };
+        run(args, streams)
+    }
+
+    /// A reader that went away.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn allowed_is_0_denied_is_1_and_no_answer_is_2() {
+        assert_eq!(say("can shop/db shop/web:80 -f -", CLUSTER).exit.code(), 0);
+        assert_eq!(say("can shop/web shop/db:80 -f -", CLUSTER).exit.code(), 1);
+        assert_eq!(say("explain shop/web shop/db:80 -f -", CLUSTER).exit.code(), 1);
+        assert_eq!(say("can shop/web shop/nobody:80 -f -", CLUSTER).exit.code(), 2);
+        assert_eq!(say("can shop/web -f -", CLUSTER).exit.code(), 2);
+        assert_eq!(say("can shop/web shop/db:80", CLUSTER).exit.code(), 2);
+        assert_eq!(say("list -f -", "").exit.code(), 2);
+    }
+
+    #[test]
+    fn without_input_the_error_teaches() {
+        let said = say("list", "");
+        assert!(said.stdout.is_empty());
+        assert!(said.stderr.contains("name the manifests with -f PATH"), "{}", said.stderr);
+    }
+
+    #[test]
+    fn help_goes_to_standard_output_with_examples_and_exit_statuses() {
+        let said = say("--help", "");
+        assert_eq!(said.exit, Exit::Clean);
+        assert!(said.stdout.contains("Examples:") && said.stdout.contains("Exit status:"), "{}", said.stdout);
+        for command in ["can", "who", "where", "list", "matrix", "explain", "coverage", "batch", "graph"] {
+            let said = say(&format!("{command} --help"), "");
+            assert!(said.stdout.contains(&format!("Examples:\n  portolan {command}")), "{}", said.stdout);
+        }
+    }
+
+    #[test]
+    fn a_format_that_a_command_does_not_print_is_refused() {
+        let said = say("can shop/web shop/db:80 -o dot -f -", CLUSTER);
+        assert_eq!(said.exit, Exit::CouldNotRun);
+        assert!(said.stderr.contains("it prints table, wide, json, yaml"), "{}", said.stderr);
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_no_error() {
+        for line in ["list -f -", "matrix -o json -f -", "--help", "completions bash"] {
+            let mut stderr = Vec::new();
+            assert_eq!(with(line, CLUSTER, &mut Closed, &mut stderr), Exit::Clean, "{line}");
+            assert!(stderr.is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn colour_is_asked_for_or_left_out() {
+        assert!(!say("can shop/db shop/web:80 -f -", CLUSTER).stdout.contains('\u{1b}'));
+        assert!(say("can shop/db shop/web:80 -f - --color always", CLUSTER).stdout.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn input_that_was_skipped_marks_every_answer() {
+        let broken = format!("{CLUSTER}---\n{{apiVersion: v1, kind: Pod, metadata: {{nam: x}}}}\n");
+        assert_eq!(say("can shop/db shop/web:80 -f -", &broken).exit, Exit::CouldNotRun);
+        let said = say("can shop/db shop/web:80 --keep-going -f -", &broken);
+        assert_eq!(said.exit, Exit::Clean);
+        assert!(said.stderr.contains("incomplete: part of the input was skipped"), "{}", said.stderr);
+        let said = say("can shop/db shop/web:80 --keep-going -o json -f -", &broken);
+        assert!(said.stdout.contains("\"incomplete\": true"), "{}", said.stdout);
+    }
+
+    #[test] // IN-7, IN-8
+    fn nothing_to_read_and_nothing_to_ask_are_told_apart() {
+        assert!(say("list -f -", "# nothing\n").stderr.contains("error[IN-7]: `<stdin>` holds no document"));
+        let policies = "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}";
+        assert!(say("list -f -", policies).stderr.contains("error[IN-8]"));
+        assert_eq!(say("coverage -f -", policies).exit, Exit::Clean);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn arguments_that_are_not_utf8_are_no_panic() {
+        use std::os::unix::ffi::OsStringExt;
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let bad = OsString::from_vec(vec![b'a', 0xff]);
+        for args in [vec!["portolan".into(), "list".into(), "-f".into(), bad.clone()], vec!["portolan".into(), bad]] {
+            let streams = Streams {
+                stdin: &mut io::empty(),
+                stdout: &mut stdout,
+                stderr: &mut stderr,
+                stdout_colour: false,
+                stderr_colour: false,
+                stderr_terminal: false,
+            };
+            assert_eq!(run(args, streams), Exit::CouldNotRun);
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! From options to something that can be asked: read, lower and compile, with every problem said once.
 
 use std::io::Read;
-use std::sync::Arc;
 
 use policy_core::analysis::Analysis;
 use policy_core::diagnostic::Diagnostic;
@@ -143,10 +142,10 @@ struct Texts {
 }
 
 fn decode(files: Vec<Content>) -> Texts {
-    let decoded: Vec<(String, Result<Arc<str>, EncodingError>)> = files
+    let decoded: Vec<(String, Result<String, EncodingError>)> = files
         .into_par_iter()
         .map(|Content { name, bytes }| {
-            let text = decode_bytes(&name, bytes).map(Arc::from);
+            let text = decode_bytes(&name, bytes);
             (name, text)
         })
         .collect();

@@ -40,7 +40,9 @@ fn owners(document: &mut Value) -> usize {
     let owners = document.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
     let owners = owners.into_iter().flatten().filter_map(Value::as_object_mut);
     let nameless = owners.filter(|owner| !owner.contains_key("kind"));
-    nameless.map(|owner| owner.extend([("apiVersion".to_owned(), json!("v1")), ("kind".to_owned(), json!("Pod"))])).count()
+    nameless
+        .map(|owner| owner.extend([("apiVersion".to_owned(), json!("v1")), ("kind".to_owned(), json!("Pod"))]))
+        .count()
 }
 
 /// A declared port of which the number is misspelt (IN-3): without a number it declares nothing.
@@ -68,7 +70,8 @@ mod tests {
 
     #[test]
     fn faults_are_counted() {
-        let text = "kind: NetworkPolicy\nmetadata: {name: a_b}\n---\nkind: Pod\nmetadata: {ownerReferences: [{name: x}]}\n";
+        let text =
+            "kind: NetworkPolicy\nmetadata: {name: a_b}\n---\nkind: Pod\nmetadata: {ownerReferences: [{name: x}]}\n";
         let (text, mended) = mend(text.to_owned());
         assert_eq!(mended, 2);
         assert!(text.contains("a-b") && text.contains("\"kind\":\"Pod\",\"name\":\"x\""), "{text}");

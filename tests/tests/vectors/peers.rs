@@ -60,7 +60,8 @@ fn tv_15_every_namespace_carries_its_name() {
     from(peer).check("y/cli", "x/web:8080", Allowed);
     from(peer).check("z/job", "x/web:8080", Denied);
     // A manifest that says otherwise is overruled by the API server.
-    let lied = from(peer).edit("metadata: {name: z}", "metadata: {name: z, labels: {kubernetes.io/metadata.name: \"y\"}}");
+    let lied =
+        from(peer).edit("metadata: {name: z}", "metadata: {name: z, labels: {kubernetes.io/metadata.name: \"y\"}}");
     lied.check("z/job", "x/web:8080", Denied);
 }
 

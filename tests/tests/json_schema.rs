@@ -1,0 +1,143 @@
+//! The documents of `-o json`: the schemas in `docs/schemas` are those of the code, and real outputs obey them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use simulator::dto::schema::{KINDS, schema};
+use simulator::{Exit, Streams};
+
+const CLUSTER: &str = r#"
+{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {replicas: 2, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i, ports: [{name: http, containerPort: 8080}]}]}}}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: cart-0, namespace: shop, labels: {app: cart}}, spec: {nodeName: n1, containers: [{name: c, image: i, ports: [{containerPort: 7070, hostPort: 7070}]}]}, status: {phase: Running, podIP: 10.0.0.5, hostIP: 192.168.0.1}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: cart, namespace: shop}, spec: {podSelector: {matchLabels: {app: cart}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}, {ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}, {podSelector: {matchLabels: {app: absent}}}], ports: [{port: 7070, endPort: 7080}]}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}}
+---
+{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: extra, namespace: shop}, spec: {}}
+"#;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs a command line on `CLUSTER` in `-f -`, or with questions on standard input.
+fn run(line: &str, stdin: &str) -> (Exit, String) {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let streams = Streams {
+        stdin: &mut stdin.as_bytes(),
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        stdout_colour: false,
+        stderr_colour: false,
+        stderr_terminal: false,
+    };
+    let args = std::iter::once("portolan").chain(line.split_whitespace()).map(Into::into);
+    let exit = simulator::run(args, streams);
+    let stdout = String::from_utf8(stdout).unwrap();
+    assert!(!stdout.is_empty(), "{line}: {}", String::from_utf8_lossy(&stderr));
+    (exit, stdout)
+}
+
+fn obeys(kind: &str, document: &Value) {
+    let schema: Value = serde_json::from_str(&schema(kind).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let problems: Vec<String> =
+        validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(problems.is_empty(), "{kind}: {problems:?}\n{document:#}");
+}
+
+#[test]
+fn the_schemas_in_docs_are_those_of_the_code() {
+    let folder = root().join("docs/schemas");
+    let mut files: Vec<String> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    files.sort();
+    assert_eq!(files, KINDS.map(|kind| format!("{kind}.json")));
+    for kind in KINDS {
+        let written = fs::read_to_string(folder.join(format!("{kind}.json"))).unwrap();
+        let fresh = schema(kind).unwrap();
+        assert_eq!(written, fresh, "run: portolan schema {kind} > docs/schemas/{kind}.json");
+    }
+}
+
+#[test]
+fn every_document_obeys_its_schema() {
+    let lines = [
+        ("CanAnswer", "can shop/web shop/cart-0:7070"),
+        ("CanAnswer", "can internet shop/*:7075"),
+        ("CanAnswer", "can shop/* shop/*"),
+        ("WhoAnswer", "who shop/cart-0 --hypothetical"),
+        ("WhereAnswer", "where shop/web --hypothetical"),
+        ("ExplainAnswer", "explain shop/web shop/cart-0:7070"),
+        ("ExplainAnswer", "explain shop/* shop/*:http"),
+        ("ListAnswer", "list --hypothetical"),
+        ("PairsAnswer", "list --pairs"),
+        ("MatrixAnswer", "matrix"),
+        ("MatrixAnswer", "matrix -p http"),
+        ("CoverageAnswer", "coverage"),
+        ("GraphAnswer", "graph"),
+    ];
+    for (kind, line) in lines {
+        let (_, text) = run(&format!("{line} -f - -o json"), CLUSTER);
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["kind"], kind, "{line}");
+        assert_eq!(document["coverage"]["notModelled"][0]["kind"], "CiliumNetworkPolicy", "{line}");
+        obeys(kind, &document);
+    }
+}
+
+#[test]
+fn yaml_and_json_say_the_same() {
+    for line in ["can internet shop/*:7075", "list", "coverage", "explain shop/web shop/cart-0:7070", "matrix"] {
+        let (_, json) = run(&format!("{line} -f - -o json"), CLUSTER);
+        let (_, yaml) = run(&format!("{line} -f - -o yaml"), CLUSTER);
+        let json: Value = serde_json::from_str(&json).unwrap();
+        let yaml: Value = serde_saphyr::from_str(&yaml).unwrap();
+        assert_eq!(json, yaml, "{line}");
+    }
+}
+
+#[test]
+fn a_document_of_another_shape_does_not_obey() {
+    let (_, text) = run("can shop/web shop/cart-0:7070 -f - -o json", CLUSTER);
+    let mut document: Value = serde_json::from_str(&text).unwrap();
+    document.as_object_mut().unwrap().remove("verdict");
+    let schema: Value = serde_json::from_str(&schema("CanAnswer").unwrap()).unwrap();
+    assert!(!jsonschema::validator_for(&schema).unwrap().is_valid(&document));
+}
+
+#[test]
+fn every_line_of_batch_obeys_its_schema_and_stands_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifests = folder.path().join("cluster.yaml");
+    fs::write(&manifests, CLUSTER).unwrap();
+    let questions = r#"{"id":1,"from":"shop/web","to":"shop/cart-0","port":7070}
+{"id":"two","from":"internet","to":"shop/*","port":"http"}
+
+not a question
+{"id":{"deep":[4]},"from":"shop/web","to":"shop/cort-0","port":7070}
+{"id":5,"from":"shop/web","to":"shop/cart-0"}
+{"id":6,"from":"203.0.113.9","to":"203.0.113.10","port":1}
+{"id":7,"from":"shop/web","to":"shop/cart-0","port":70000}
+{"id":8,"from":"shop/cart-0","to":"shop/web","port":53,"protocol":"UDP"}"#;
+    let (exit, text) = run(&format!("batch -f {}", manifests.display()), questions);
+    assert_eq!(exit, Exit::CouldNotRun, "a line was no question");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        obeys("BatchLine", line);
+    }
+    let ids: Vec<String> = lines.iter().map(|line| line["id"].to_string()).collect();
+    assert_eq!(ids, ["1", "\"two\"", "null", "{\"deep\":[4]}", "5", "6", "7", "8"]);
+    let failed: Vec<bool> = lines.iter().map(|line| line.get("error").is_some()).collect();
+    assert_eq!(failed, [false, false, true, true, false, false, true, false]);
+    assert_eq!(lines[0]["verdict"], "allowed");
+    assert_eq!(lines[3]["error"]["near"][0], "shop/cart-0");
+}
