@@ -1,5 +1,6 @@
 //! Manifests of mostly right structure: reading, lowering and compiling end without a panic, lowering twice gives the
-//! same cluster, and the reference evaluator and the compiled tables agree on flows between the first pods.
+//! same cluster, and under each preset the reference evaluator and the compiled tables agree on flows between the first
+//! pods, translated ones included.
 
 #![no_main]
 
@@ -14,6 +15,7 @@ use portolan_fuzz::{Bytes, manifests};
 
 fuzz_target!(|data: &[u8]| {
     let mut bytes = Bytes::new(data);
+    let preset = Profile::PRESETS[usize::from(bytes.byte()) % Profile::PRESETS.len()];
     let mut sources = SourceMap::default();
     sources.add("fuzz.yaml", manifests(&mut bytes));
     // A budget that a small input can reach.
@@ -23,18 +25,23 @@ fuzz_target!(|data: &[u8]| {
     let again = lower::lower(&snapshot, &LowerOptions::default());
     assert_eq!((format!("{cluster:?}"), &diagnostics), (format!("{:?}", again.0), &again.1));
 
-    let analysis = Analysis::new(cluster, Profile::default());
+    let profile = Profile::preset(preset).expect("it is one of the presets");
+    let analysis = Analysis::new(cluster, profile);
     let spec = Spec::new(&analysis.cluster, &analysis.profile);
     let pods = analysis.cluster.pods.ids().take(3).map(Party::Pod);
-    let nodes = analysis.cluster.nodes.ids().take(1).map(Party::Node);
+    let node = analysis.cluster.nodes.ids().next();
     let outside = [Party::Address([10, 0, 0, 5].into()), Party::Address([0xfd00, 0, 0, 0, 0, 0, 0, 1].into())];
-    let parties: Vec<_> = pods.chain(nodes).chain(outside).collect();
+    let parties: Vec<_> = pods.chain(node.map(Party::Node)).chain(outside).collect();
     for source in &parties {
         for destination in &parties {
             for (protocol, port) in [(Protocol::Tcp, 80), (Protocol::Tcp, 8080), (Protocol::Udp, 65535)] {
                 for family in Family::ALL {
-                    let flow = Flow::direct(*source, *destination, family, protocol, port);
-                    assert_eq!(spec.judge(&flow), analysis.judge(&flow), "{flow:?}");
+                    let direct = Flow::direct(*source, *destination, family, protocol, port);
+                    let dialled = Flow { dialled: Some(([10, 0, 0, 5], 80).into()), ..direct };
+                    let masqueraded = Flow { masqueraded_by: node, ..direct };
+                    for flow in [direct, dialled, masqueraded] {
+                        assert_eq!(spec.judge(&flow), analysis.judge(&flow), "{flow:?}");
+                    }
                 }
             }
         }

@@ -25,3 +25,7 @@ pub mod query;
 pub mod snapshot;
 pub mod source;
 pub mod spec;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! From a leg to the questions that its two ends put to their policies (NP-6, NP-18 … NP-25).
+//! From a leg to the questions that its two ends put to their policies (M-7, NP-6, NP-18 … NP-25).
 //!
 //! Which address an end's policies see depends on hosts, own nodes and translation; what they then say is the
 //! business of the two implementations of [`Policies`].

@@ -66,6 +66,39 @@ struct JsonLine {
 }
 
 impl Expected {
+    /// Reads the connections out of what the peer prints with `--explain`: the parts that it calls allowed.
+    ///
+    /// # Errors
+    /// When a line is of no known form.
+    pub fn parse_explanation(text: &str) -> Result<Self, String> {
+        let mut expected = Self::default();
+        let (mut ends, mut by_default) = (None, false);
+        let lines = text.lines().take_while(|line| !line.starts_with(EXPOSURE));
+        for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
+            if let Some(pair) = line.strip_prefix("Connections between ") {
+                ends = Some(pair.strip_suffix(':').unwrap_or(pair));
+            } else if line.starts_with("# All Connections") {
+                by_default = true;
+            } else if let (Some(pair), Some(ports)) = (ends, allowed_part(line)) {
+                expected.push(pair, explained_ports(ports)?)?;
+            } else if by_default && line.contains(" => ") {
+                expected.push(line, PortSet::all())?;
+            }
+        }
+        Ok(expected)
+    }
+
+    fn push(&mut self, pair: &str, ports: PortSet) -> Result<(), String> {
+        let (source, destination) = pair.split_once(" => ").ok_or_else(|| format!("no pair: `{pair}`"))?;
+        let (source, destination) = (side(source)?, side(destination)?);
+        if source == Side::Controller || destination == Side::Controller {
+            self.ways += 1;
+        } else {
+            self.lines.push(Line { source, destination, ports });
+        }
+        Ok(())
+    }
+
     /// Reads a list; what the peer prints about exposure is left aside.
     ///
     /// # Errors
@@ -77,19 +110,15 @@ impl Expected {
             Format::Json => json(text)?,
         };
         let mut expected = Self::default();
-        for (source, destination, ports) in fields {
-            let (source, destination) = (side(&source)?, side(&destination)?);
-            if source == Side::Controller || destination == Side::Controller {
-                expected.ways += 1;
-                continue;
-            }
-            expected.lines.push(Line { source, destination, ports: connections(&ports)? });
+        for (pair, ports) in fields {
+            expected.push(&pair, connections(&ports)?)?;
         }
         Ok(expected)
     }
 }
 
-type Fields = Vec<(String, String, String)>;
+/// `SRC => DST` and the ports.
+type Fields = Vec<(String, String)>;
 
 fn list_part(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).take_while(|line| !line.starts_with(EXPOSURE)).filter(|line| !line.is_empty())
@@ -97,9 +126,8 @@ fn list_part(text: &str) -> impl Iterator<Item = &str> {
 
 fn txt(text: &str) -> Result<Fields, String> {
     let parse = |line: &str| {
-        let (ends, ports) = line.rsplit_once(" : ")?;
-        let (source, destination) = ends.split_once(" => ")?;
-        Some((source.to_owned(), destination.to_owned(), ports.to_owned()))
+        let (pair, ports) = line.rsplit_once(" : ")?;
+        pair.contains(" => ").then(|| (pair.to_owned(), ports.to_owned()))
     };
     list_part(text).map(|line| parse(line).ok_or_else(|| format!("no connection: `{line}`"))).collect()
 }
@@ -108,7 +136,7 @@ fn csv(text: &str) -> Result<Fields, String> {
     let parse = |line: &str| {
         let (source, rest) = line.split_once(',')?;
         let (destination, ports) = rest.split_once(',')?;
-        Some((source.to_owned(), destination.to_owned(), ports.trim_matches('"').to_owned()))
+        Some((format!("{source} => {destination}"), ports.trim_matches('"').to_owned()))
     };
     let lines = list_part(text).filter(|line| *line != "src,dst,conn");
     lines.map(|line| parse(line).ok_or_else(|| format!("no connection: `{line}`"))).collect()
@@ -120,7 +148,24 @@ fn json(text: &str) -> Result<Fields, String> {
         JsonList::Plain(lines) => lines,
         JsonList::WithExposure { connlist_results } => connlist_results.unwrap_or_default(),
     };
-    Ok(lines.into_iter().map(|line| (line.src, line.dst, line.conn)).collect())
+    Ok(lines.into_iter().map(|line| (format!("{} => {}", line.src, line.dst), line.conn)).collect())
+}
+
+/// The ports of a line such as `Allowed TCP:[80], UDP due to the following policies and rules:`.
+fn allowed_part(line: &str) -> Option<&str> {
+    line.strip_prefix("Allowed ")?.split_once(" due to").map(|(ports, _)| ports)
+}
+
+/// `TCP:[1-79,81], UDP`: a protocol alone is all of it.
+fn explained_ports(text: &str) -> Result<PortSet, String> {
+    let mut set = PortSet::empty();
+    for part in text.split(", ") {
+        let bad = || format!("no ports: `{part}` in `{text}`");
+        let (protocol, ports) = part.split_once(":[").unwrap_or((part, "1-65535]"));
+        let ports = ports.strip_suffix(']').ok_or_else(bad)?;
+        set = set.union(&connections(&format!("{protocol} {ports}"))?);
+    }
+    Ok(set)
 }
 
 fn side(text: &str) -> Result<Side, String> {
@@ -186,6 +231,16 @@ mod tests {
     fn lines_of_the_ingress_controller_are_counted_and_set_aside() {
         let read = Expected::parse(Format::Txt, "{ingress-controller} => a/b[Pod] : TCP 80").unwrap();
         assert_eq!(read, Expected { lines: Vec::new(), ways: 1 });
+    }
+
+    #[test]
+    fn an_explanation_holds_the_list() {
+        let text = "Connections between a/b[Pod] => c/d[Pod]:\n\nAllowed connections:\n\tAllowed TCP:[80,90-91], UDP due to the \
+            following policies and rules:\n\t\tEgress (Allowed) due to x\nDenied connections:\n\tDenied SCTP due to y\n\
+            # All Connections due to the system default (Allow all) #\na/b[Pod] => e/f[Pod]\n";
+        let read = Expected::parse_explanation(text).unwrap();
+        let ports: Vec<_> = read.lines.iter().map(|line| line.ports.to_string()).collect();
+        assert_eq!(ports, ["TCP 80,90-91, UDP all", "all"]);
     }
 
     #[test]

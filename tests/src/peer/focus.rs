@@ -23,8 +23,8 @@ pub struct Options {
     _exposure_analysis: Option<bool>,
     #[serde(rename = "exposure")]
     _exposure: Option<bool>,
-    #[serde(rename = "explainOnly")]
-    _explain_only: Option<serde_json::Value>,
+    /// Which half of an explanation is printed.
+    pub explain_only: Option<String>,
 }
 
 /// A side of a line.

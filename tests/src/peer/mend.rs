@@ -20,19 +20,7 @@ pub(super) fn mend(text: String) -> (String, usize) {
 }
 
 fn document(document: &mut Value) -> usize {
-    name(document) + owners(document) + ports(document)
-}
-
-/// A policy's name with an underscore (IN-15).
-fn name(document: &mut Value) -> usize {
-    let is_policy = document.get("kind").and_then(Value::as_str) == Some("NetworkPolicy");
-    match document.pointer_mut("/metadata/name") {
-        Some(Value::String(name)) if is_policy && name.contains('_') => {
-            *name = name.replace('_', "-");
-            1
-        }
-        _ => 0,
-    }
+    owners(document) + ports(document)
 }
 
 /// An owner without a kind.
@@ -70,10 +58,9 @@ mod tests {
 
     #[test]
     fn faults_are_counted() {
-        let text =
-            "kind: NetworkPolicy\nmetadata: {name: a_b}\n---\nkind: Pod\nmetadata: {ownerReferences: [{name: x}]}\n";
+        let text = "kind: NetworkPolicy\nmetadata: {name: a-b}\n---\nkind: Pod\nmetadata: {ownerReferences: [{name: x}, {name: y}]}\n";
         let (text, mended) = mend(text.to_owned());
         assert_eq!(mended, 2);
-        assert!(text.contains("a-b") && text.contains("\"kind\":\"Pod\",\"name\":\"x\""), "{text}");
+        assert!(text.contains("{\"name\":\"a-b\"}") && text.contains("\"kind\":\"Pod\",\"name\":\"x\""), "{text}");
     }
 }

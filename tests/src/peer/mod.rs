@@ -88,7 +88,10 @@ fn run_case(backend: Backend, case: &Case, folder: &Path, loaded: &Loaded, mende
     let mut outcome = Outcome { name: name.clone(), right: 0, asked: 0, remark: None, differences: Vec::new() };
     let (mut explained, mut by_block, mut by_host, mut ways) = (0, 0, 0, 0);
     for run in &case.runs {
-        if run.command != "list" {
+        let explain = run.command == "list --explain";
+        // A focused explanation tells of one connection, and may tell of what is denied alone.
+        let partly = explain && (run.options.focus_conn.is_some() || run.options.explain_only.is_some());
+        if partly || !(explain || run.command == "list") {
             explained += 1;
             continue;
         }
@@ -99,7 +102,8 @@ fn run_case(backend: Backend, case: &Case, folder: &Path, loaded: &Loaded, mende
                 continue;
             }
         };
-        let wanted = match Expected::parse(run.format, &text) {
+        let wanted = if explain { Expected::parse_explanation(&text) } else { Expected::parse(run.format, &text) };
+        let wanted = match wanted {
             Ok(wanted) => wanted,
             Err(problem) => {
                 outcome.differences.push(format!("{}: {problem}", run.expected));
@@ -126,7 +130,7 @@ fn run_case(backend: Backend, case: &Case, folder: &Path, loaded: &Loaded, mende
     }
     let mut left_out = Vec::new();
     if explained > 0 {
-        left_out.push(format!("{explained} runs with --explain"));
+        left_out.push(format!("{explained} focused runs with --explain"));
     }
     if ways > 0 {
         left_out.push(format!("{ways} lines from the ingress controller"));

@@ -44,6 +44,12 @@ impl Fx {
         self
     }
 
+    /// Takes a preset.
+    pub(crate) fn preset(mut self, name: &str) -> Self {
+        self.profile = Profile::preset(name).unwrap();
+        self
+    }
+
     /// Replaces the one occurrence of `from` in all texts.
     pub(crate) fn edit(mut self, from: &str, to: &str) -> Self {
         let count: usize = self.texts.iter().map(|(_, text)| text.matches(from).count()).sum();

@@ -1,4 +1,4 @@
-//! Lifecycle, enforcement, names: NP-27, NP-32, DNS-7.
+//! Lifecycle, enforcement, implementations, names: NP-27, NP-32, A38, CIL-2, DNS-7.
 
 use policy_core::model::Flag;
 
@@ -35,4 +35,21 @@ fn tv_44_a_leg_to_an_address_needs_no_names() {
     let fx = fx().policy("y", &spec).set("dns_required", "true");
     fx.leg("y/cli", "x/web:8080", "10.96.0.10:80", None, Allowed);
     fx.check("y/cli", "z/job:53/udp", Denied);
+}
+
+#[test]
+fn flannel_alone_enforces_nothing() {
+    // A38, NP-32
+    let fx = fx().policy("x", "{podSelector: {}, policyTypes: [Ingress]}").preset("flannel");
+    fx.check_flag("y/cli", "x/web:8080", Allowed, Flag::UnenforcedPolicies);
+}
+
+#[test]
+fn cidr_rules_of_cilium_hold_neither_pods_nor_nodes() {
+    // CIL-2
+    let spec = "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}";
+    let fx = fx().policy("x", spec).preset("cilium");
+    fx.check("y/cli", "x/web:8080", Denied);
+    fx.check("node:n2", "x/web:8080", Denied);
+    fx.check("203.0.113.7", "x/web:8080", Allowed);
 }

@@ -1,4 +1,4 @@
-//! Legs behind address translation: NP-16b, NP-23 … NP-25. Which endpoint is chosen, and which node translates, is given
+//! Legs behind address translation (M-6, M-7): NP-13a, NP-16b, NP-23 … NP-25. Which endpoint is chosen, and which node translates, is given
 //! here by hand (SVC-5, KP-3, KP-4 come with Services).
 
 use policy_core::model::Verdict;
@@ -22,7 +22,7 @@ fn tv_28_ports_are_pod_ports() {
 
 #[test]
 fn tv_29_a_block_with_a_service_address_depends_on_the_view() {
-    // NP-23
+    // NP-13a, NP-23, M-4
     let spec = "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.96.0.10/32}}]}]}";
     let fx = || fx().policy("y", spec);
     fx().leg("y/cli", "x/web:8080", WEBSVC, None, Denied);
@@ -64,4 +64,15 @@ fn tv_36_with_policy_local_the_client_stays() {
     // NP-25. That n2 drops it for want of a local endpoint is the Service half (KP-4).
     client_range().leg(C, "x/web:8080", "198.51.100.11:30080", None, Allowed);
     client_range().leg("192.0.2.1", "x/web:8080", "198.51.100.11:30080", None, Denied);
+}
+
+#[test]
+fn behind_a_proxy_the_proxy_is_the_source() {
+    // NP-26: the leg to the backend begins at the proxy's pod, whoever stands before the proxy.
+    let clients = "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]}";
+    fx().policy("x", clients).check("ingress-nginx/ctl", "x/web:8080", Denied);
+    let proxies = "[{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]";
+    let fx = fx().policy("x", &format!("{{podSelector: {{}}, ingress: [{{from: {proxies}}}]}}"));
+    fx.check("ingress-nginx/ctl", "x/web:8080", Allowed);
+    fx.check(C, "x/web:8080", Denied);
 }

@@ -1,0 +1,12 @@
+//! What must hold of every input: the two evaluators agree, sets are sets, policies add up, questions about sets agree with
+//! questions about flows, and no text makes the reader panic.
+//!
+//! `PORTOLAN_CASES` sets the number of cases a property is tried with, `PORTOLAN_SEED` the seed (any text).
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod differential;
+mod policies;
+mod queries;
+mod reading;
+mod sets;
+mod support;
