@@ -118,7 +118,7 @@ impl<'a> Rows<'a> {
             compiled,
             ingress,
             egress,
-            values: Values::new(),
+            values: Values::new(compiled),
             universe: sources.kinds.len(),
             by_cell,
             by_block,
@@ -210,7 +210,7 @@ impl<'a> Rows<'a> {
         sent.sort_unstable_by_key(|(sent, _)| sent.sender);
         let mut exceptions: Vec<(SenderId, ValueId)> = Vec::new();
         for (Sent { sender, ports }, hit) in sent {
-            let value = self.values.resolve(self.compiled, ports, table, hit);
+            let value = self.values.resolve(ports, table, hit);
             match exceptions.last_mut() {
                 Some((last, known)) if *last == sender => *known = self.values.union(*known, value),
                 _ => exceptions.push((sender, self.values.union(*values.at(sender), value))),
@@ -231,7 +231,7 @@ impl<'a> Rows<'a> {
         for set in self.wide_sets.keys().at(wide).clone() {
             let Some(sent) = self.to_set.remove(&set) else { continue };
             for Sent { sender, ports } in &sent {
-                let value = self.values.resolve(self.compiled, *ports, None, Hit::Yes);
+                let value = self.values.resolve(*ports, None, Hit::Yes);
                 *values.at_mut(*sender) = self.values.union(*values.at(*sender), value);
             }
             self.to_set.insert(set, sent);
@@ -262,7 +262,7 @@ impl<'a> Rows<'a> {
         let terms: &[Term] = &self.compiled.table.profiles(Direction::Ingress).at(profile).terms;
         let mut base = self.values.unasked(self.compiled);
         for term in terms.iter().filter(|term| self.compiled.table.peers.at(term.peers).any) {
-            let value = self.values.resolve(self.compiled, term.ports, table, Hit::Yes);
+            let value = self.values.resolve(term.ports, table, Hit::Yes);
             base = self.values.union(base, value);
         }
         let mut everybody = FixedBitSet::with_capacity(self.universe);
@@ -270,7 +270,7 @@ impl<'a> Rows<'a> {
         let mut regions = vec![(base, everybody)];
         for term in terms.iter().filter(|term| !self.compiled.table.peers.at(term.peers).any) {
             for (hit, matched) in self.matched(term.peers, family).iter() {
-                let value = self.values.resolve(self.compiled, term.ports, table, *hit);
+                let value = self.values.resolve(term.ports, table, *hit);
                 self.raise(&mut regions, value, matched);
             }
         }
@@ -340,7 +340,7 @@ impl<'a> Rows<'a> {
         };
         let mut value = self.values.unasked(self.compiled);
         for term in profile.terms.iter().filter(|term| self.compiled.table.peers.at(term.peers).any) {
-            let ports = self.values.resolve(self.compiled, term.ports, None, Hit::Yes);
+            let ports = self.values.resolve(term.ports, None, Hit::Yes);
             value = self.values.union(value, ports);
         }
         value
