@@ -15,22 +15,28 @@ pub(super) enum ClassSet {
 /// A list longer than one in this many classes is kept as bits: the bitset is then the smaller of the two.
 const DENSE_SHARE: usize = 32;
 
+/// Sets of more classes than this are shared between rows instead of listed in each.
+const WIDE: usize = 64;
+
 impl ClassSet {
     /// The set of these classes, in any order, out of `universe` classes.
     pub(super) fn new(mut classes: Vec<ClassId>, universe: usize) -> Self {
-        classes.sort_unstable();
-        classes.dedup();
         if classes.len() > universe / DENSE_SHARE && universe > DENSE_SHARE {
             let mut bits = FixedBitSet::with_capacity(universe);
             bits.extend(classes.iter().map(|class| class.index()));
             return Self::Dense(bits);
         }
+        classes.sort_unstable();
+        classes.dedup();
         Self::Sparse(classes.into())
     }
 
-    /// Whether the set is kept as bits.
+    /// Whether more classes are in the set than a row should list one by one.
     pub(super) fn is_wide(&self) -> bool {
-        matches!(self, Self::Dense(_))
+        match self {
+            Self::Sparse(classes) => classes.len() > WIDE,
+            Self::Dense(_) => true,
+        }
     }
 
     pub(super) fn contains(&self, class: ClassId) -> bool {

@@ -15,7 +15,7 @@ use crate::model::{Direction, Family};
 #[derive(Debug)]
 pub(super) struct Signatures {
     cell_of: IdVec<ClassId, CellId>,
-    /// The cells that each used class set is made of, sorted.
+    /// The cells that each used class set is made of, each once.
     cells: FxHashMap<ClassSetId, Vec<CellId>>,
     view_of: FxHashMap<AddressClassId, ViewId>,
     views: IdVec<ViewId, AddressClass>,
@@ -33,11 +33,11 @@ impl Signatures {
         sets.sort_unstable();
         sets.dedup();
         let cell_of = refine(compiled, &sets);
+        let mut seen_for: IdVec<CellId, Option<ClassSetId>> = cell_of.values().map(|_| None).collect();
         let cells_of = |set: &ClassSetId| {
-            let mut cells: Vec<CellId> = compiled.table.sets.at(*set).iter().map(|class| *cell_of.at(class)).collect();
-            cells.sort_unstable();
-            cells.dedup();
-            (*set, cells)
+            let cells = compiled.table.sets.at(*set).iter().map(|class| *cell_of.at(class));
+            let fresh = |cell: &CellId| seen_for.at_mut(*cell).replace(*set) != Some(*set);
+            (*set, cells.filter(fresh).collect())
         };
         let cells = sets.iter().map(cells_of).collect();
 

@@ -16,8 +16,8 @@ use crate::compile::kinds::{Kind, Kinds, Signatures};
 use crate::compile::table::Term;
 use crate::compile::values::Values;
 use crate::compile::{
-    BlockId, CellId, ClassSetId, Compiled, PeersId, PortExprId, PortTableId, ProfileId, SenderId, SourceKindId,
-    ValueId, ViewId, WideId,
+    BlockId, CellId, ClassSetId, Compiled, PeersId, PortExprId, PortNameId, PortTableId, ProfileId, SenderId,
+    SourceKindId, ValueId, ViewId, WideId,
 };
 use crate::ids::{Id, IdVec};
 use crate::model::{Direction, Family, Hit};
@@ -31,8 +31,16 @@ type IngressKey = (ProfileId, Option<PortTableId>, Option<Family>);
 /// What each sender may send.
 type WideValues = Rc<IdVec<SenderId, ValueId>>;
 
+/// What a destination admits.
+#[derive(Debug)]
+struct IngressCut {
+    regions: Regions,
+    /// The senders in some region: the only ones whose rules matter.
+    senders: FixedBitSet,
+}
+
 /// An egress term with its sender.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Sent {
     sender: SenderId,
     ports: PortExprId,
@@ -73,14 +81,16 @@ pub(super) struct Rows<'a> {
     to_set: FxHashMap<ClassSetId, Vec<Sent>>,
     to_cell: FxHashMap<CellId, Vec<Sent>>,
     to_block: FxHashMap<BlockId, Vec<Sent>>,
+    to_view: FxHashMap<ViewId, Rc<Vec<(Sent, Hit)>>>,
     /// The wide class sets that hold each cell.
     wide_of: FxHashMap<CellId, WideId>,
     wide_sets: Interner<WideId, Vec<ClassSetId>>,
-    /// Egress terms with port names and without peers.
-    named_to_anybody: Vec<Sent>,
+    /// Egress terms with port names, by name: without peers, and with wide ones.
+    named_to_anybody: FxHashMap<PortNameId, Vec<Sent>>,
+    named_to_wide: FxHashMap<(WideId, PortNameId), Vec<Sent>>,
     named_ports_sent: bool,
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
-    ingress_cuts: FxHashMap<IngressKey, Rc<Regions>>,
+    ingress_cuts: FxHashMap<IngressKey, Rc<IngressCut>>,
     wide_values: FxHashMap<WideId, WideValues>,
     /// What rows count without their exceptions.
     counted: FxHashMap<(Option<IngressKey>, WideId, Role), u128>,
@@ -128,9 +138,11 @@ impl<'a> Rows<'a> {
             to_set: FxHashMap::default(),
             to_cell: FxHashMap::default(),
             to_block: FxHashMap::default(),
+            to_view: FxHashMap::default(),
             wide_of: FxHashMap::default(),
             wide_sets: Interner::default(),
-            named_to_anybody: Vec::new(),
+            named_to_anybody: FxHashMap::default(),
+            named_to_wide: FxHashMap::default(),
             named_ports_sent: false,
             matched: FxHashMap::default(),
             ingress_cuts: FxHashMap::default(),
@@ -147,12 +159,13 @@ impl<'a> Rows<'a> {
         for (sender, (_, profile)) in self.senders.keys().iter() {
             let Some(profile) = profile else { continue };
             for term in &self.compiled.table.profiles(Direction::Egress).at(*profile).terms {
-                let named = !self.compiled.table.ports.at(term.ports).names().is_empty();
-                self.named_ports_sent |= named;
-                let peers = self.compiled.table.peers.at(term.peers);
                 let sent = Sent { sender, ports: term.ports };
+                let peers = self.compiled.table.peers.at(term.peers);
+                self.named_ports_sent |= !self.values.names(term.ports).is_empty();
                 if peers.any {
-                    self.named_to_anybody.extend(named.then_some(sent));
+                    for name in self.values.names(term.ports) {
+                        self.named_to_anybody.entry(*name).or_default().push(sent);
+                    }
                     continue;
                 }
                 by_set.entry(peers.classes).or_default().push(sent);
@@ -161,29 +174,33 @@ impl<'a> Rows<'a> {
                 }
             }
         }
-        let mut sets: Vec<ClassSetId> = by_set.keys().copied().collect();
+        let mut sets: Vec<(ClassSetId, Vec<Sent>)> = by_set.into_iter().collect();
         sets.sort_unstable();
         let mut wide: FxHashMap<CellId, Vec<ClassSetId>> = FxHashMap::default();
-        for set in sets {
-            let Some(sent) = by_set.remove(&set) else { continue };
-            let is_wide = self.compiled.table.sets.at(set).is_wide();
-            let named = |sent: &&Sent| !self.compiled.table.ports.at(sent.ports).names().is_empty();
-            let narrow: Vec<Sent> = sent.iter().filter(|sent| !is_wide || named(sent)).copied().collect();
-            for cell in self.egress.cells(set) {
-                if is_wide {
+        for (set, sent) in sets {
+            if self.compiled.table.sets.at(set).is_wide() {
+                for cell in self.egress.cells(set) {
                     wide.entry(*cell).or_default().push(set);
                 }
-                if !narrow.is_empty() {
-                    self.to_cell.entry(*cell).or_default().extend_from_slice(&narrow);
+                self.to_set.insert(set, sent);
+            } else {
+                for cell in self.egress.cells(set) {
+                    self.to_cell.entry(*cell).or_default().extend_from_slice(&sent);
                 }
             }
-            self.to_set.insert(set, sent);
         }
         let mut cells: Vec<(CellId, Vec<ClassSetId>)> = wide.into_iter().collect();
         cells.sort_unstable();
         for (cell, sets) in cells {
             let wide = self.wide_sets.intern(sets);
             self.wide_of.insert(cell, wide);
+        }
+        for (wide, sets) in self.wide_sets.keys().iter() {
+            for sent in sets.iter().filter_map(|set| self.to_set.get(set)).flatten() {
+                for name in self.values.names(sent.ports) {
+                    self.named_to_wide.entry((wide, *name)).or_default().push(*sent);
+                }
+            }
         }
     }
 
@@ -193,21 +210,35 @@ impl<'a> Rows<'a> {
         let view = destination.view(family)?;
         let ingress = self.ingress_key(destination, family);
         let table = destination.table.filter(|_| self.named_ports_sent);
-        let sending = self.sending(destination.cell, view, table);
+        let cut = ingress.map(|key| self.ingress_cut(key));
+        let sending = self.sending(destination.cell, view, table, cut.as_ref().map(|cut| &cut.senders));
         Some(Row { ingress, sending, role: destination.role })
     }
 
     /// Port names are looked up here and nowhere else: the arrays hold what does not depend on the destination's.
-    fn sending(&mut self, cell: Option<CellId>, view: ViewId, table: Option<PortTableId>) -> Sending {
+    fn sending(
+        &mut self,
+        cell: Option<CellId>,
+        view: ViewId,
+        table: Option<PortTableId>,
+        heard: Option<&FixedBitSet>,
+    ) -> Sending {
         let wide = cell.and_then(|cell| self.wide_of.get(&cell).copied()).unwrap_or_else(|| Id::from_index(0));
         let values = self.wide_values(wide);
+        let by_address = self.sent_to_view(view);
+        let heard = |sent: &Sent| heard.is_none_or(|senders| senders.contains(sent.sender.index()));
         let by_class = cell.and_then(|cell| self.to_cell.get(&cell)).into_iter().flatten();
-        let named = self.named_to_anybody.iter().filter(|_| table.is_some());
-        let mut sent: Vec<(Sent, Hit)> = by_class.chain(named).map(|sent| (*sent, Hit::Yes)).collect();
-        for (block, hit) in self.egress.view(view).blocks() {
-            sent.extend(self.to_block.get(&block).into_iter().flatten().map(|sent| (*sent, hit)));
+        let by_class = by_class.copied().filter(heard).map(|sent| (sent, Hit::Yes));
+        let mut sent: Vec<(Sent, Hit)> = by_address.iter().copied().filter(|(sent, _)| heard(sent)).collect();
+        sent.extend(by_class);
+        if let (Some(table), Some(_)) = (table, cell) {
+            for name in self.values.names_of(table) {
+                let everybody = self.named_to_anybody.get(name).into_iter().flatten();
+                let some = self.named_to_wide.get(&(wide, *name)).into_iter().flatten();
+                sent.extend(everybody.chain(some).copied().filter(heard).map(|sent| (sent, Hit::Yes)));
+            }
         }
-        sent.sort_unstable_by_key(|(sent, _)| sent.sender);
+        sent.sort_by_key(|(sent, _)| sent.sender);
         let mut exceptions: Vec<(SenderId, ValueId)> = Vec::new();
         for (Sent { sender, ports }, hit) in sent {
             let value = self.values.resolve(ports, table, hit);
@@ -218,6 +249,22 @@ impl<'a> Rows<'a> {
         }
         exceptions.retain(|(sender, value)| value != values.at(*sender));
         Sending { wide, exceptions }
+    }
+
+    /// The terms whose blocks hold a destination's address, by sender.
+    fn sent_to_view(&mut self, view: ViewId) -> Rc<Vec<(Sent, Hit)>> {
+        if let Some(known) = self.to_view.get(&view) {
+            return Rc::clone(known);
+        }
+        let mut sent: Vec<(Sent, Hit)> = Vec::new();
+        for (block, hit) in self.egress.view(view).blocks() {
+            sent.extend(self.to_block.get(&block).into_iter().flatten().map(|sent| (*sent, hit)));
+        }
+        sent.sort_unstable();
+        sent.dedup();
+        let sent = Rc::new(sent);
+        self.to_view.insert(view, Rc::clone(&sent));
+        sent
     }
 
     /// What each sender may send to a destination that no narrow peer list holds.
@@ -254,7 +301,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Cuts the sources by what an ingress profile admits from them.
-    fn ingress_cut(&mut self, key: IngressKey) -> Rc<Regions> {
+    fn ingress_cut(&mut self, key: IngressKey) -> Rc<IngressCut> {
         if let Some(known) = self.ingress_cuts.get(&key) {
             return Rc::clone(known);
         }
@@ -275,7 +322,11 @@ impl<'a> Rows<'a> {
             }
         }
         regions.retain(|(value, region)| *value != self.values.nothing() && !region.is_clear());
-        let cut = Rc::new(regions);
+        let mut senders = FixedBitSet::with_capacity(self.senders.keys().len());
+        for kind in regions.iter().flat_map(|(_, region)| region.ones()) {
+            senders.insert(self.sender_of.at(Id::from_index(kind)).index());
+        }
+        let cut = Rc::new(IngressCut { regions, senders });
         self.ingress_cuts.insert(key, Rc::clone(&cut));
         cut
     }
@@ -366,7 +417,7 @@ impl<'a> Rows<'a> {
         match row.ingress {
             None => (0..self.universe).for_each(|kind| add(self, Id::from_index(kind), everything)),
             Some(key) => {
-                for (admitted, region) in self.ingress_cut(key).iter() {
+                for (admitted, region) in &self.ingress_cut(key).regions {
                     region.ones().for_each(|kind| add(self, Id::from_index(kind), *admitted));
                 }
             }
@@ -385,7 +436,7 @@ impl<'a> Rows<'a> {
         let base = match self.counted.get(&key) {
             Some(known) => *known,
             None => {
-                let count = self.count_all(cut.as_deref(), &wide, row.role, weights);
+                let count = self.count_all(cut.as_ref().map(|cut| &cut.regions), &wide, row.role, weights);
                 self.counted.insert(key, count);
                 count
             }
@@ -399,12 +450,12 @@ impl<'a> Rows<'a> {
             let before = *wide.at(*sender);
             match &cut {
                 None => {
-                    let weight: u64 = self.sent_by.at(*sender).iter().map(|kind| *weights.at(*kind)).sum();
+                    let weight = self.weight(*sender, weights);
                     more += u128::from(weight) * self.values.count(*value);
                     less += u128::from(weight) * self.values.count(before);
                 }
                 Some(cut) => {
-                    for (admitted, region) in cut.iter() {
+                    for (admitted, region) in &cut.regions {
                         let of_sender = self.sent_by.at(*sender).iter();
                         let inside = of_sender.filter(|kind| region.contains(kind.index()));
                         let weight: u64 = inside.map(|kind| *weights.at(*kind)).sum();
@@ -423,6 +474,10 @@ impl<'a> Rows<'a> {
         base + more - less
     }
 
+    fn weight(&self, sender: SenderId, weights: &IdVec<SourceKindId, u64>) -> u64 {
+        self.sent_by.at(sender).iter().map(|kind| *weights.at(*kind)).sum()
+    }
+
     fn count_all(
         &mut self,
         cut: Option<&Regions>,
@@ -434,7 +489,7 @@ impl<'a> Rows<'a> {
         let meets = |rows: &Self, sender: SenderId| rows.senders.keys().at(sender).0.meets(role);
         let Some(cut) = cut else {
             for (sender, value) in wide.iter().filter(|(sender, _)| meets(self, *sender)) {
-                let weight: u64 = self.sent_by.at(sender).iter().map(|kind| *weights.at(*kind)).sum();
+                let weight = self.weight(sender, weights);
                 *by_value.entry(*value).or_default() += weight;
             }
             return self.weigh(by_value, None);

@@ -131,6 +131,16 @@ impl Values {
         id
     }
 
+    /// The names in a port list.
+    pub(super) fn names(&self, ports: PortExprId) -> &[PortNameId] {
+        self.names.at(ports)
+    }
+
+    /// The names that a table knows.
+    pub(super) fn names_of(&self, table: PortTableId) -> impl Iterator<Item = &PortNameId> + '_ {
+        self.tables.at(table).iter().map(|(name, _)| name)
+    }
+
     /// What an isolated end lets through without any rule: nothing, or unknown SCTP (NP-17).
     pub(super) fn unasked(&mut self, compiled: &Compiled) -> ValueId {
         if compiled.sctp_policy {
