@@ -1,4 +1,5 @@
 //! The documents of `-o json`: the schemas in `docs/schemas` are those of the code, and real outputs obey them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 use std::path::PathBuf;
