@@ -32,6 +32,7 @@ pub(crate) fn run(
     if args.pairs {
         return pairs(args, &connections, session, format, output);
     }
+    hypothetical::check(args.hypothetical, format)?;
     let peers = args.hypothetical.then(|| Peers::new(session));
     let header = session.header("ListAnswer", &None, output)?;
     if is_document(format) {
