@@ -33,6 +33,11 @@ impl<I: Id, K: Clone + Eq + Hash> Interner<I, K> {
         id
     }
 
+    /// The id of a key that was interned before.
+    pub(super) fn get(&self, key: &K) -> Option<I> {
+        self.ids.get(key).copied()
+    }
+
     /// All keys by id.
     pub(super) fn keys(&self) -> &IdVec<I, K> {
         &self.keys

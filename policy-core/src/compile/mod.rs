@@ -85,6 +85,10 @@ crate::id_type!(
     DestinationKindId
 );
 crate::id_type!(
+    /// A port name that some port list mentions.
+    PortNameId
+);
+crate::id_type!(
     /// Sources with the same role and egress profile.
     SenderId
 );

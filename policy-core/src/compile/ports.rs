@@ -82,6 +82,10 @@ impl PortTable {
         Self(entries.into())
     }
 
+    pub(super) fn entries(&self) -> &[((Protocol, Name), PortValue)] {
+        &self.0
+    }
+
     fn value(&self, name: &(Protocol, Name)) -> Option<&PortValue> {
         let at = self.0.binary_search_by(|(key, _)| key.cmp(name)).ok()?;
         self.0.get(at).map(|(_, value)| value)

@@ -28,8 +28,6 @@ type Regions = Vec<(ValueId, FixedBitSet)>;
 type Matched = Rc<Vec<(Hit, FixedBitSet)>>;
 /// What tells the ingress cuts of destinations apart. The family is there only if blocks are among the peers.
 type IngressKey = (ProfileId, Option<PortTableId>, Option<Family>);
-/// Wide class sets that hold a destination, and its table of port names.
-type WideKey = (WideId, Option<PortTableId>);
 /// What each sender may send.
 type WideValues = Rc<IdVec<SenderId, ValueId>>;
 
@@ -43,7 +41,7 @@ struct Sent {
 /// What may be sent to one kind of destination, by sender.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Sending {
-    wide: WideKey,
+    wide: WideId,
     /// Senders that may send something else than the wide array says, sorted.
     exceptions: Vec<(SenderId, ValueId)>,
 }
@@ -78,12 +76,14 @@ pub(super) struct Rows<'a> {
     /// The wide class sets that hold each cell.
     wide_of: FxHashMap<CellId, WideId>,
     wide_sets: Interner<WideId, Vec<ClassSetId>>,
+    /// Egress terms with port names and without peers.
+    named_to_anybody: Vec<Sent>,
     named_ports_sent: bool,
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
     ingress_cuts: FxHashMap<IngressKey, Rc<Regions>>,
-    wide_values: FxHashMap<WideKey, WideValues>,
+    wide_values: FxHashMap<WideId, WideValues>,
     /// What rows count without their exceptions.
-    counted: FxHashMap<(Option<IngressKey>, WideKey, Role), u128>,
+    counted: FxHashMap<(Option<IngressKey>, WideId, Role), u128>,
 }
 
 impl<'a> Rows<'a> {
@@ -118,7 +118,7 @@ impl<'a> Rows<'a> {
             compiled,
             ingress,
             egress,
-            values: Values::new(),
+            values: Values::new(compiled),
             universe: sources.kinds.len(),
             by_cell,
             by_block,
@@ -130,6 +130,7 @@ impl<'a> Rows<'a> {
             to_block: FxHashMap::default(),
             wide_of: FxHashMap::default(),
             wide_sets: Interner::default(),
+            named_to_anybody: Vec::new(),
             named_ports_sent: false,
             matched: FxHashMap::default(),
             ingress_cuts: FxHashMap::default(),
@@ -146,12 +147,14 @@ impl<'a> Rows<'a> {
         for (sender, (_, profile)) in self.senders.keys().iter() {
             let Some(profile) = profile else { continue };
             for term in &self.compiled.table.profiles(Direction::Egress).at(*profile).terms {
-                self.named_ports_sent |= !self.compiled.table.ports.at(term.ports).names().is_empty();
+                let named = !self.compiled.table.ports.at(term.ports).names().is_empty();
+                self.named_ports_sent |= named;
                 let peers = self.compiled.table.peers.at(term.peers);
+                let sent = Sent { sender, ports: term.ports };
                 if peers.any {
+                    self.named_to_anybody.extend(named.then_some(sent));
                     continue;
                 }
-                let sent = Sent { sender, ports: term.ports };
                 by_set.entry(peers.classes).or_default().push(sent);
                 for block in &peers.blocks {
                     self.to_block.entry(*block).or_default().push(sent);
@@ -164,11 +167,14 @@ impl<'a> Rows<'a> {
         for set in sets {
             let Some(sent) = by_set.remove(&set) else { continue };
             let is_wide = self.compiled.table.sets.at(set).is_wide();
+            let named = |sent: &&Sent| !self.compiled.table.ports.at(sent.ports).names().is_empty();
+            let narrow: Vec<Sent> = sent.iter().filter(|sent| !is_wide || named(sent)).copied().collect();
             for cell in self.egress.cells(set) {
                 if is_wide {
                     wide.entry(*cell).or_default().push(set);
-                } else {
-                    self.to_cell.entry(*cell).or_default().extend_from_slice(&sent);
+                }
+                if !narrow.is_empty() {
+                    self.to_cell.entry(*cell).or_default().extend_from_slice(&narrow);
                 }
             }
             self.to_set.insert(set, sent);
@@ -191,46 +197,47 @@ impl<'a> Rows<'a> {
         Some(Row { ingress, sending, role: destination.role })
     }
 
+    /// Port names are looked up here and nowhere else: the arrays hold what does not depend on the destination's.
     fn sending(&mut self, cell: Option<CellId>, view: ViewId, table: Option<PortTableId>) -> Sending {
         let wide = cell.and_then(|cell| self.wide_of.get(&cell).copied()).unwrap_or_else(|| Id::from_index(0));
-        let values = self.wide_values((wide, table));
+        let values = self.wide_values(wide);
         let by_class = cell.and_then(|cell| self.to_cell.get(&cell)).into_iter().flatten();
-        let mut sent: Vec<(Sent, Hit)> = by_class.map(|sent| (*sent, Hit::Yes)).collect();
+        let named = self.named_to_anybody.iter().filter(|_| table.is_some());
+        let mut sent: Vec<(Sent, Hit)> = by_class.chain(named).map(|sent| (*sent, Hit::Yes)).collect();
         for (block, hit) in self.egress.view(view).blocks() {
             sent.extend(self.to_block.get(&block).into_iter().flatten().map(|sent| (*sent, hit)));
         }
         sent.sort_unstable_by_key(|(sent, _)| sent.sender);
         let mut exceptions: Vec<(SenderId, ValueId)> = Vec::new();
         for (Sent { sender, ports }, hit) in sent {
-            let value = self.values.resolve(self.compiled, ports, table, hit);
+            let value = self.values.resolve(ports, table, hit);
             match exceptions.last_mut() {
                 Some((last, known)) if *last == sender => *known = self.values.union(*known, value),
                 _ => exceptions.push((sender, self.values.union(*values.at(sender), value))),
             }
         }
         exceptions.retain(|(sender, value)| value != values.at(*sender));
-        Sending { wide: (wide, table), exceptions }
+        Sending { wide, exceptions }
     }
 
     /// What each sender may send to a destination that no narrow peer list holds.
-    fn wide_values(&mut self, key: WideKey) -> WideValues {
-        if let Some(known) = self.wide_values.get(&key) {
+    fn wide_values(&mut self, wide: WideId) -> WideValues {
+        if let Some(known) = self.wide_values.get(&wide) {
             return Rc::clone(known);
         }
-        let (wide, table) = key;
         let senders: Vec<Option<ProfileId>> = self.senders.keys().values().map(|(_, profile)| *profile).collect();
         let mut values: IdVec<SenderId, ValueId> =
-            senders.into_iter().map(|profile| self.sent_to_anybody(profile, table)).collect();
+            senders.into_iter().map(|profile| self.sent_to_anybody(profile)).collect();
         for set in self.wide_sets.keys().at(wide).clone() {
             let Some(sent) = self.to_set.remove(&set) else { continue };
             for Sent { sender, ports } in &sent {
-                let value = self.values.resolve(self.compiled, *ports, table, Hit::Yes);
+                let value = self.values.resolve(*ports, None, Hit::Yes);
                 *values.at_mut(*sender) = self.values.union(*values.at(*sender), value);
             }
             self.to_set.insert(set, sent);
         }
         let values = Rc::new(values);
-        self.wide_values.insert(key, Rc::clone(&values));
+        self.wide_values.insert(wide, Rc::clone(&values));
         values
     }
 
@@ -255,7 +262,7 @@ impl<'a> Rows<'a> {
         let terms: &[Term] = &self.compiled.table.profiles(Direction::Ingress).at(profile).terms;
         let mut base = self.values.unasked(self.compiled);
         for term in terms.iter().filter(|term| self.compiled.table.peers.at(term.peers).any) {
-            let value = self.values.resolve(self.compiled, term.ports, table, Hit::Yes);
+            let value = self.values.resolve(term.ports, table, Hit::Yes);
             base = self.values.union(base, value);
         }
         let mut everybody = FixedBitSet::with_capacity(self.universe);
@@ -263,7 +270,7 @@ impl<'a> Rows<'a> {
         let mut regions = vec![(base, everybody)];
         for term in terms.iter().filter(|term| !self.compiled.table.peers.at(term.peers).any) {
             for (hit, matched) in self.matched(term.peers, family).iter() {
-                let value = self.values.resolve(self.compiled, term.ports, table, *hit);
+                let value = self.values.resolve(term.ports, table, *hit);
                 self.raise(&mut regions, value, matched);
             }
         }
@@ -326,14 +333,14 @@ impl<'a> Rows<'a> {
     }
 
     /// What a sender may send whoever the destination is.
-    fn sent_to_anybody(&mut self, sender: Option<ProfileId>, table: Option<PortTableId>) -> ValueId {
+    fn sent_to_anybody(&mut self, sender: Option<ProfileId>) -> ValueId {
         let profile = sender.map(|sender| self.compiled.table.profiles(Direction::Egress).at(sender));
         let Some(profile) = profile.filter(|profile| !profile.policies.is_empty()) else {
             return self.values.everything(); // NP-4
         };
         let mut value = self.values.unasked(self.compiled);
         for term in profile.terms.iter().filter(|term| self.compiled.table.peers.at(term.peers).any) {
-            let ports = self.values.resolve(self.compiled, term.ports, table, Hit::Yes);
+            let ports = self.values.resolve(term.ports, None, Hit::Yes);
             value = self.values.union(value, ports);
         }
         value

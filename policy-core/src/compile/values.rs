@@ -3,10 +3,10 @@
 use rustc_hash::FxHashMap;
 
 use crate::compile::interner::Interner;
-use crate::compile::ports::PortValue;
-use crate::compile::{Compiled, PortExprId, PortTableId, ValueId};
-use crate::ids::Id;
-use crate::model::Hit;
+use crate::compile::ports::{PortTable, PortValue};
+use crate::compile::{Compiled, PortExprId, PortNameId, PortTableId, ValueId};
+use crate::ids::{Id, IdVec};
+use crate::model::{Hit, Name, Protocol};
 
 /// Port values by id.
 #[derive(Debug)]
@@ -14,20 +14,38 @@ pub(super) struct Values {
     interner: Interner<ValueId, PortValue>,
     unions: FxHashMap<(ValueId, ValueId), ValueId>,
     intersections: FxHashMap<(ValueId, ValueId), ValueId>,
-    resolved: FxHashMap<(PortExprId, Option<PortTableId>, Hit), ValueId>,
+    under: FxHashMap<(ValueId, Hit), ValueId>,
+    /// The numbers of each port list.
+    fixed: IdVec<PortExprId, ValueId>,
+    /// The names of each port list.
+    names: IdVec<PortExprId, Vec<PortNameId>>,
+    /// What each table calls by which name.
+    tables: IdVec<PortTableId, Vec<(PortNameId, ValueId)>>,
     counts: FxHashMap<ValueId, u128>,
 }
 
 impl Values {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(compiled: &Compiled) -> Self {
         let mut interner = Interner::default();
         interner.intern(PortValue::default());
         interner.intern(PortValue::all());
+        let mut known: Interner<PortNameId, (Protocol, Name)> = Interner::default();
+        let mut value =
+            |value: PortValue| interner.intern(if compiled.sctp_policy { value } else { value.with_unknown_sctp() });
+        let fixed = compiled.table.ports.values().map(|ports| value(ports.resolve(None))).collect();
+        let mut ids = |names: &[(Protocol, Name)]| names.iter().map(|name| known.intern(name.clone())).collect();
+        let names = compiled.table.ports.values().map(|ports| ids(ports.names())).collect();
+        let mut entry = |(name, ports): &((Protocol, Name), PortValue)| Some((known.get(name)?, value(ports.clone())));
+        let table = |table: &PortTable| table.entries().iter().filter_map(&mut entry).collect();
+        let tables = compiled.classes.tables.values().map(table).collect();
         Self {
             interner,
             unions: FxHashMap::default(),
             intersections: FxHashMap::default(),
-            resolved: FxHashMap::default(),
+            under: FxHashMap::default(),
+            fixed,
+            names,
+            tables,
             counts: FxHashMap::default(),
         }
     }
@@ -92,22 +110,24 @@ impl Values {
     }
 
     /// What a port list admits at a destination with this table, if its peers match as `hit` says.
-    pub(super) fn resolve(
-        &mut self,
-        compiled: &Compiled,
-        ports: PortExprId,
-        table: Option<PortTableId>,
-        hit: Hit,
-    ) -> ValueId {
-        let expression = compiled.table.ports.at(ports);
-        let table = table.filter(|_| !expression.names().is_empty());
-        let key = (ports, table, hit);
-        if let Some(known) = self.resolved.get(&key) {
+    pub(super) fn resolve(&mut self, ports: PortExprId, table: Option<PortTableId>, hit: Hit) -> ValueId {
+        let mut value = *self.fixed.at(ports);
+        if let Some(table) = table {
+            for at in 0..self.names.at(ports).len() {
+                let name = self.names.at(ports).get(at).copied();
+                let named = self.tables.at(table).iter().find(|(of, _)| Some(*of) == name).map(|(_, value)| *value);
+                value = named.map_or(value, |named| self.union(value, named));
+            }
+        }
+        if hit == Hit::Yes {
+            return value;
+        }
+        if let Some(known) = self.under.get(&(value, hit)) {
             return *known;
         }
-        let value = expression.resolve(table.map(|table| compiled.classes.tables.at(table))).under(hit);
-        let id = self.interner.intern(if compiled.sctp_policy { value } else { value.with_unknown_sctp() });
-        self.resolved.insert(key, id);
+        let under = self.get(value).under(hit);
+        let id = self.interner.intern(under);
+        self.under.insert((value, hit), id);
         id
     }
 

@@ -1,5 +1,6 @@
 //! Verdicts, and why (M-4).
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::ids::PolicyId;
@@ -206,7 +207,13 @@ impl Judgement {
             Outcome::Undefined(_) => 2,
             Outcome::Denied => 3,
         };
-        let deciding = if rank(&ingress) >= rank(&egress) { &ingress } else { &egress };
+        // Of two ends that say the same, the one that asked policies is the better reason.
+        let silent = ingress.isolating.is_empty() && !egress.isolating.is_empty();
+        let deciding = match rank(&ingress).cmp(&rank(&egress)) {
+            Ordering::Greater => &ingress,
+            Ordering::Equal if !silent => &ingress,
+            Ordering::Equal | Ordering::Less => &egress,
+        };
         let verdict = match deciding.outcome {
             Outcome::Allowed => Verdict::Allowed,
             Outcome::Conditional(_) => Verdict::Conditional,

@@ -29,6 +29,8 @@ pub(super) struct Bundle {
     pub(super) second: Option<Party>,
     /// The port number that the asked name means there, when a name is asked for.
     pub(super) named: Option<u16>,
+    /// The one family that is meant, when the subject is written as addresses (NP-30).
+    pub(super) only: Option<Family>,
 }
 
 impl Bundle {
@@ -38,7 +40,7 @@ impl Bundle {
             Actor::Node(node) => (Party::Node(*node), None),
             Actor::Addresses(addresses) => (Party::Address(addresses.first()?), None),
         };
-        Some(Self { actor, first, second, named: None })
+        Some(Self { actor, first, second, named: None, only: None })
     }
 }
 
@@ -101,6 +103,14 @@ pub(super) fn bundles(analysis: &Analysis, subject: &Subject, port: &PortAsk, pl
     bundles.extend(nodes.into_iter().filter_map(|node| Bundle::of(Actor::Node(node))));
     let cells = analysis.compiled.cut(&addresses).into_iter();
     bundles.extend(cells.filter_map(|addresses| Bundle::of(Actor::Addresses(addresses))));
+    let only = match subject {
+        Subject::Address(address) => Some(Family::of(*address)),
+        Subject::Cidr(net) => Some(Family::of(net.network())),
+        _ => None,
+    };
+    for bundle in &mut bundles {
+        bundle.only = only;
+    }
     bundles
 }
 

@@ -170,11 +170,17 @@ fn by_family<T: Ord>(
     destination: &Bundle,
     ask: &impl Fn(&Bundle, &Bundle, Family) -> Option<T>,
 ) -> Vec<(Vec<Family>, T)> {
+    // NP-30: an address means its own family, also where a pod of both has it.
+    if source.only.is_some_and(|from| destination.only.is_some_and(|to| from != to)) {
+        return Vec::new();
+    }
+    let only = source.only.or(destination.only);
     let of = |bundle: &Bundle| premise::families(&analysis.cluster, &analysis.profile, bundle.first);
     let (from, to) = (of(source), of(destination));
-    let mut families: Vec<Family> = from.iter().copied().filter(|family| to.contains(family)).collect();
+    let mut families: Vec<Family> =
+        from.iter().copied().filter(|family| to.contains(family) && only.is_none_or(|only| only == *family)).collect();
     if families.is_empty() {
-        families.extend(to.first()); // NP-30: asked once, to say that there is no route.
+        families.extend(only.or(to.first().copied())); // NP-30: asked once, to say that there is no route.
     }
     let mut answers: Vec<(Vec<Family>, T)> = Vec::new();
     for family in families {

@@ -7,7 +7,7 @@ use policy_core::explain::{PolicyTrace, explain};
 use policy_core::graph::ReachabilityGraph;
 use policy_core::model::premise::families;
 use policy_core::model::{End, Family, Flow, Hit, Judge, Party, Verdict};
-use policy_core::query::{Actor, Subject, between, reach};
+use policy_core::query::{Actor, PortAsk, Subject, Target, between, can, reach};
 use policy_core::spec::Spec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -183,6 +183,28 @@ fn an_explanation_agrees_with_the_judgement() {
                     prop_assert_eq!(rule.hit == Hit::No, entries == Hit::No, "{:?}\n{:?}", direct, rule);
                 }
             }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_address_means_its_own_family() {
+    // NP-30: also where it belongs to a pod that has both
+    check(400, &case(32), |case| {
+        let analysis = Analysis::new(case.cluster.clone(), case.profile.clone());
+        let spec = Spec::new(&case.cluster, &case.profile);
+        for flow in &case.flows {
+            let direct = Flow { dialled: None, masqueraded_by: None, ..*flow };
+            let (Party::Pod(source), Party::Pod(destination)) = (direct.source, direct.destination) else { continue };
+            let pod = case.cluster.pods.at(source);
+            let Some(address) = pod.address(direct.family).filter(|_| !pod.host_network) else { continue };
+            let target =
+                Target { subject: Subject::Pod(destination), port: PortAsk::Number(direct.protocol, direct.port) };
+            let judged = spec.judge(&direct);
+            let cells = can(&analysis, &Subject::Address(address), &target).unwrap_or_default();
+            prop_assert_eq!(cells.len(), 1, "{:?}: {:?}", direct, cells);
+            prop_assert_eq!(cells[0].answer.verdict, judged.verdict, "{:?}", direct);
         }
         Ok(())
     });
