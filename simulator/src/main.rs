@@ -14,7 +14,8 @@ fn main() -> ExitCode {
         stderr_colour: wants_colour(anstream::AutoStream::choice(&stderr)),
         stderr_terminal: stderr.is_terminal(),
         stdout: &mut BufWriter::with_capacity(1 << 16, stdout.lock()),
-        stderr: &mut stderr.lock(),
+        // Not locked: the progress line is drawn by another thread.
+        stderr: &mut std::io::stderr(),
     };
     simulator::run(std::env::args_os(), streams).into()
 }

@@ -10,6 +10,7 @@ use policy_core::query::{Actor, Cell, PortVerdicts, Subject, reach};
 use crate::args::Format;
 use crate::dto::answer::PortAnswer;
 use crate::dto::{Hypothetical, HypotheticalReach};
+use crate::exit::Failure;
 use crate::names::Names;
 use crate::render::Output;
 use crate::render::table::{Table, Text};
@@ -89,6 +90,14 @@ impl Peers {
         };
         actors.iter().filter_map(real).collect()
     }
+}
+
+/// Refuses CSV, which has no room for a second table.
+pub(crate) fn check(asked: bool, format: Format) -> Result<(), Failure> {
+    if asked && format == Format::Csv {
+        return Err(Failure::usage("--hypothetical does not print csv", "it prints table, wide, json, yaml, md"));
+    }
+    Ok(())
 }
 
 /// A table of hypothetical pods below the answer.

@@ -32,6 +32,7 @@ pub(crate) fn run(
     if args.pairs {
         return pairs(args, &connections, session, format, output);
     }
+    hypothetical::check(args.hypothetical, format)?;
     let peers = args.hypothetical.then(|| Peers::new(session));
     let header = session.header("ListAnswer", &None, output)?;
     if is_document(format) {
@@ -56,8 +57,8 @@ fn table(connections: &Connections, names: &Names<'_>, wide: bool) -> Table {
     for block in &connections.blocks {
         let [allowed, unsure] = ports(&block.ports);
         let families = families(&block.families).join(", ");
-        let from = labels.set(block.sources, Some(block.except));
-        table.push(vec![from.into(), labels.set(block.destinations, None).into(), allowed, unsure, families.into()]);
+        let from = labels.set(block.sources);
+        table.push(vec![from.into(), labels.set(block.destinations).into(), allowed, unsure, families.into()]);
     }
     table
 }
@@ -67,18 +68,14 @@ struct Labels<'a> {
     connections: &'a Connections,
     names: &'a Names<'a>,
     wide: bool,
-    known: BTreeMap<(GroupSetId, Option<GroupSetId>), String>,
+    known: BTreeMap<GroupSetId, String>,
 }
 
 impl Labels<'_> {
-    fn set(&mut self, set: GroupSetId, except: Option<GroupSetId>) -> String {
+    fn set(&mut self, set: GroupSetId) -> String {
         let (connections, names, wide) = (self.connections, self.names, self.wide);
-        let name = || {
-            let out = except.map(|except| connections.sets.at(except).as_slice()).unwrap_or_default();
-            let groups = connections.sets.at(set).iter().filter(|group| out.binary_search(group).is_err());
-            names.actors(&joined(groups.map(|group| connections.groups.at(*group))), wide)
-        };
-        self.known.entry((set, except)).or_insert_with(name).clone()
+        let groups = connections.sets.at(set).iter().map(|group| connections.groups.at(*group));
+        self.known.entry(set).or_insert_with(|| names.actors(&joined(groups), wide)).clone()
     }
 }
 
@@ -152,19 +149,17 @@ fn pairs(
             first..units.len()
         })
         .collect();
-    let size = |groups: &mut dyn Iterator<Item = GroupId>| groups.map(|group| of_group.at(group).len()).sum::<usize>();
-    let count: usize = connections
-        .blocks
-        .iter()
-        .map(|block| size(&mut connections.sources(block)) * size(&mut connections.destinations(block).iter().copied()))
-        .sum();
+    let size = |groups: &[GroupId]| groups.iter().map(|group| of_group.at(*group).len()).sum::<usize>();
+    let sizes = connections.blocks.iter();
+    let sizes = sizes.map(|block| size(connections.sources(block)) * size(connections.destinations(block)));
+    let count: usize = sizes.sum();
     if count > args.max_pairs {
         let help = format!("raise the limit of {} with --max-pairs {count}, or leave --pairs out", args.max_pairs);
         return Err(Failure::usage(format!("there are {count} pairs"), help));
     }
     let mut found: Vec<(usize, usize, &Block)> = Vec::with_capacity(count);
     for block in &connections.blocks {
-        for source in connections.sources(block).flat_map(|group| of_group.at(group).clone()) {
+        for source in connections.sources(block).iter().flat_map(|group| of_group.at(*group).clone()) {
             let destinations = connections.destinations(block).iter().flat_map(|group| of_group.at(*group).clone());
             found.extend(destinations.map(|destination| (source, destination, block)));
         }

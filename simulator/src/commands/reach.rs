@@ -55,6 +55,7 @@ fn print(
     format: Format,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
+    hypothetical::check(question.hypothetical.is_some(), format)?;
     let mut parts = parts(session, source, target);
     if parts.is_empty() {
         return Err(nothing_to_ask());

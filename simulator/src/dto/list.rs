@@ -26,7 +26,7 @@ pub struct ListAnswer {
     pub groups: Vec<GroupDto>,
     /// Sets of groups, as indices into `groups`.
     pub sets: Vec<Vec<usize>>,
-    /// Every endpoint of `from`, those of `except` left out, reaches every endpoint of `to`.
+    /// Every endpoint of `from` reaches every endpoint of `to`.
     pub connections: Vec<ConnectionDto>,
     /// NP-19: a node always reaches the pods on it. Only pods that policies isolate are listed, all others are
     /// reached anyway.
@@ -57,9 +57,6 @@ pub struct GroupDto {
 pub struct ConnectionDto {
     /// The sources, as an index into `sets`.
     pub from: usize,
-    /// Those of them that are not meant, as an index into `sets`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub except: Option<usize>,
     /// The destinations, as an index into `sets`.
     pub to: usize,
     /// The IP families for which it holds.
@@ -155,7 +152,6 @@ impl Names<'_> {
         let index = |id: policy_core::compile::connections::GroupSetId| id.index();
         let of_block = |block: &policy_core::compile::connections::Block| ConnectionDto {
             from: index(block.sources),
-            except: (!connections.sets.at(block.except).is_empty()).then(|| index(block.except)),
             to: index(block.destinations),
             families: families(&block.families),
             ports: AdmittedPorts::from(&block.ports),
