@@ -34,6 +34,8 @@ type WideValues = Rc<IdVec<SenderId, ValueId>>;
 /// What a destination admits.
 #[derive(Debug)]
 struct IngressCut {
+    /// What everybody in no region may send.
+    base: ValueId,
     regions: Regions,
     /// The senders in some region: the only ones whose rules matter.
     senders: FixedBitSet,
@@ -92,6 +94,7 @@ pub(super) struct Rows<'a> {
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
     ingress_cuts: FxHashMap<IngressKey, Rc<IngressCut>>,
     wide_values: FxHashMap<WideId, WideValues>,
+    weighed: FxHashMap<(WideId, Role), Rc<Weights>>,
     /// What rows count without their exceptions.
     counted: FxHashMap<(Option<IngressKey>, WideId, Role), u128>,
 }
@@ -147,6 +150,7 @@ impl<'a> Rows<'a> {
             matched: FxHashMap::default(),
             ingress_cuts: FxHashMap::default(),
             wide_values: FxHashMap::default(),
+            weighed: FxHashMap::default(),
             counted: FxHashMap::default(),
         };
         rows.index_egress();
@@ -312,29 +316,33 @@ impl<'a> Rows<'a> {
             let value = self.values.resolve(term.ports, table, Hit::Yes);
             base = self.values.union(base, value);
         }
-        let mut everybody = FixedBitSet::with_capacity(self.universe);
-        everybody.insert_range(..);
-        let mut regions = vec![(base, everybody)];
+        let mut regions = Regions::new();
         for term in terms.iter().filter(|term| !self.compiled.table.peers.at(term.peers).any) {
             for (hit, matched) in self.matched(term.peers, family).iter() {
                 let value = self.values.resolve(term.ports, table, *hit);
-                self.raise(&mut regions, value, matched);
+                self.raise(base, &mut regions, value, matched);
             }
         }
-        regions.retain(|(value, region)| *value != self.values.nothing() && !region.is_clear());
+        regions.retain(|(value, region)| *value != base && !region.is_clear());
         let mut senders = FixedBitSet::with_capacity(self.senders.keys().len());
-        for kind in regions.iter().flat_map(|(_, region)| region.ones()) {
-            senders.insert(self.sender_of.at(Id::from_index(kind)).index());
+        if base == self.values.nothing() {
+            for kind in regions.iter().flat_map(|(_, region)| region.ones()) {
+                senders.insert(self.sender_of.at(Id::from_index(kind)).index());
+            }
+        } else {
+            senders.insert_range(..);
         }
-        let cut = Rc::new(IngressCut { regions, senders });
+        let cut = Rc::new(IngressCut { base, regions, senders });
         self.ingress_cuts.insert(key, Rc::clone(&cut));
         cut
     }
 
-    /// Adds `value` to what the kinds in `matched` have.
-    fn raise(&mut self, regions: &mut Regions, value: ValueId, matched: &FixedBitSet) {
+    /// Adds `value` to what the kinds in `matched` have: those in no region have `base`.
+    fn raise(&mut self, base: ValueId, regions: &mut Regions, value: ValueId, matched: &FixedBitSet) {
         let mut raised = Regions::new();
+        let mut rest = matched.clone();
         for (before, region) in regions.iter_mut() {
+            rest.difference_with(region);
             let after = self.values.union(*before, value);
             if after == *before || region.is_disjoint(matched) {
                 continue;
@@ -344,6 +352,7 @@ impl<'a> Rows<'a> {
             region.difference_with(matched);
             raised.push((after, moved));
         }
+        raised.push((self.values.union(base, value), rest));
         for (value, moved) in raised {
             match regions.iter_mut().find(|(known, _)| *known == value) {
                 Some((_, region)) => region.union_with(&moved),
@@ -417,9 +426,14 @@ impl<'a> Rows<'a> {
         match row.ingress {
             None => (0..self.universe).for_each(|kind| add(self, Id::from_index(kind), everything)),
             Some(key) => {
-                for (admitted, region) in &self.ingress_cut(key).regions {
+                let cut = self.ingress_cut(key);
+                let mut rest = FixedBitSet::with_capacity(self.universe);
+                rest.set_range(.., cut.base != self.values.nothing());
+                for (admitted, region) in &cut.regions {
+                    rest.difference_with(region);
                     region.ones().for_each(|kind| add(self, Id::from_index(kind), *admitted));
                 }
+                rest.ones().for_each(|kind| add(self, Id::from_index(kind), cut.base));
             }
         }
         for kinds in regions.values_mut() {
@@ -436,7 +450,7 @@ impl<'a> Rows<'a> {
         let base = match self.counted.get(&key) {
             Some(known) => *known,
             None => {
-                let count = self.count_all(cut.as_ref().map(|cut| &cut.regions), &wide, row.role, weights);
+                let count = self.count_all(cut.as_deref(), row.sending.wide, row.role, weights);
                 self.counted.insert(key, count);
                 count
             }
@@ -448,28 +462,23 @@ impl<'a> Rows<'a> {
                 continue;
             }
             let before = *wide.at(*sender);
-            match &cut {
-                None => {
-                    let weight = self.weight(*sender, weights);
-                    more += u128::from(weight) * self.values.count(*value);
-                    less += u128::from(weight) * self.values.count(before);
-                }
-                Some(cut) => {
-                    for (admitted, region) in &cut.regions {
-                        let of_sender = self.sent_by.at(*sender).iter();
-                        let inside = of_sender.filter(|kind| region.contains(kind.index()));
-                        let weight: u64 = inside.map(|kind| *weights.at(*kind)).sum();
-                        if weight > 0 {
-                            let (after, before) = (
-                                self.values.intersection(*value, *admitted),
-                                self.values.intersection(before, *admitted),
-                            );
-                            more += u128::from(weight) * self.values.count(after);
-                            less += u128::from(weight) * self.values.count(before);
-                        }
-                    }
+            let mut change = |rows: &mut Self, admitted: ValueId, weight: u64| {
+                let (after, before) =
+                    (rows.values.intersection(*value, admitted), rows.values.intersection(before, admitted));
+                more += u128::from(weight) * rows.values.count(after);
+                less += u128::from(weight) * rows.values.count(before);
+            };
+            let everything = self.values.everything();
+            let mut left = self.weight(*sender, weights);
+            for (admitted, region) in cut.iter().flat_map(|cut| &cut.regions) {
+                let inside = self.sent_by.at(*sender).iter().filter(|kind| region.contains(kind.index()));
+                let weight: u64 = inside.map(|kind| *weights.at(*kind)).sum();
+                left -= weight;
+                if weight > 0 {
+                    change(self, *admitted, weight);
                 }
             }
+            change(self, cut.as_ref().map_or(everything, |cut| cut.base), left);
         }
         base + more - less
     }
@@ -478,44 +487,75 @@ impl<'a> Rows<'a> {
         self.sent_by.at(sender).iter().map(|kind| *weights.at(*kind)).sum()
     }
 
+    /// The count of a row without exceptions.
     fn count_all(
         &mut self,
-        cut: Option<&Regions>,
-        wide: &IdVec<SenderId, ValueId>,
+        cut: Option<&IngressCut>,
+        wide_id: WideId,
         role: Role,
         weights: &IdVec<SourceKindId, u64>,
     ) -> u128 {
-        let mut by_value: FxHashMap<ValueId, u64> = FxHashMap::default();
-        let meets = |rows: &Self, sender: SenderId| rows.senders.keys().at(sender).0.meets(role);
-        let Some(cut) = cut else {
-            for (sender, value) in wide.iter().filter(|(sender, _)| meets(self, *sender)) {
-                let weight = self.weight(sender, weights);
-                *by_value.entry(*value).or_default() += weight;
-            }
-            return self.weigh(by_value, None);
-        };
-        let mut total = 0;
-        for (admitted, region) in cut {
-            by_value.clear();
+        let wide = self.wide_values(wide_id);
+        let everything = self.values.everything();
+        let all = self.weigh_wide(wide_id, role, weights);
+        let base = cut.map_or(everything, |cut| cut.base);
+        let mut total = self.weigh(&all, base);
+        for (admitted, region) in cut.iter().flat_map(|cut| &cut.regions) {
+            let mut tally = Tally::default();
             for kind in region.ones().map(SourceKindId::from_index) {
                 let sender = *self.sender_of.at(kind);
-                if meets(self, sender) {
-                    *by_value.entry(*wide.at(sender)).or_default() += *weights.at(kind);
+                if self.senders.keys().at(sender).0.meets(role) {
+                    tally.add(*wide.at(sender), *weights.at(kind));
                 }
             }
-            total += self.weigh(by_value.clone(), Some(*admitted));
+            let inside = tally.finish();
+            total = total + self.weigh(&inside, *admitted) - self.weigh(&inside, base);
         }
         total
     }
 
-    fn weigh(&mut self, by_value: FxHashMap<ValueId, u64>, admitted: Option<ValueId>) -> u128 {
-        let mut by_value: Vec<(ValueId, u64)> = by_value.into_iter().collect();
-        by_value.sort_unstable();
+    /// The weights of all sources that meet a role, by what they may send.
+    fn weigh_wide(&mut self, wide: WideId, role: Role, weights: &IdVec<SourceKindId, u64>) -> Rc<Weights> {
+        if let Some(known) = self.weighed.get(&(wide, role)) {
+            return Rc::clone(known);
+        }
+        let values = self.wide_values(wide);
+        let mut tally = Tally::default();
+        for (sender, value) in values.iter().filter(|(sender, _)| self.senders.keys().at(*sender).0.meets(role)) {
+            tally.add(*value, self.weight(sender, weights));
+        }
+        let weighed = Rc::new(tally.finish());
+        self.weighed.insert((wide, role), Rc::clone(&weighed));
+        weighed
+    }
+
+    fn weigh(&mut self, weights: &[(ValueId, u64)], admitted: ValueId) -> u128 {
         let mut total = 0;
-        for (value, weight) in by_value {
-            let value = admitted.map_or(value, |admitted| self.values.intersection(value, admitted));
-            total += u128::from(weight) * self.values.count(value);
+        for (value, weight) in weights {
+            let value = self.values.intersection(*value, admitted);
+            total += u128::from(*weight) * self.values.count(value);
         }
         total
+    }
+}
+
+/// Weights by value, sorted.
+type Weights = Vec<(ValueId, u64)>;
+
+/// Adds up weights by value.
+#[derive(Debug, Default)]
+struct Tally {
+    by_value: FxHashMap<ValueId, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, value: ValueId, weight: u64) {
+        *self.by_value.entry(value).or_default() += weight;
+    }
+
+    fn finish(self) -> Weights {
+        let mut weights: Weights = self.by_value.into_iter().collect();
+        weights.sort_unstable();
+        weights
     }
 }
