@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use fixtures::scale::Scale;
 use fixtures::strategy::case;
 use policy_core::analysis::Analysis;
-use policy_core::compile::connections::{Connections, connections};
+use policy_core::compile::connections::{Connections, connections, count_admitted};
 use policy_core::compile::groups::{GroupId, Role};
 use policy_core::compile::ports::PortValue;
-use policy_core::model::{Direction, Family, Hit, Judge, Party, Verdict, leg, premise};
+use policy_core::ids::PodId;
+use policy_core::model::{Family, Flow, Hit, Judge, Party, Profile, Verdict, leg, premise};
 use policy_core::query::{PortVerdicts, between};
 use policy_core::spec::Spec;
 use proptest::prelude::*;
@@ -87,7 +89,6 @@ proptest! {
         }
         prop_assert_eq!(all.groups.values().map(|group| group.pods.len()).sum::<usize>(),
             analysis.cluster.pods.values().filter(|pod| pod.state != policy_core::model::PodState::Finished).count());
-        let _ = (Hit::No, Verdict::Allowed, Direction::Ingress);
     }
 }
 
@@ -105,4 +106,54 @@ fn exempt(analysis: &Analysis, a: Party, b: Party) -> bool {
 
 fn fixtures_cases(default: u32) -> u32 {
     std::env::var("PORTOLAN_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+}
+
+/// A cluster with peer lists wide enough for every representation that the compiler has.
+#[test]
+fn a_wide_cluster_counts_and_connects_as_single_flows_do() {
+    let scale = Scale { namespaces: 60, policies: 260, ports: 40, ..Scale::preset("huge").unwrap() };
+    let manifests: Vec<String> = scale.objects().map(|object| object.to_string()).collect();
+    let cluster = fixtures::load(&manifests.join("\n"));
+    let analysis = Analysis::new(cluster, Profile::default());
+    let all = connections(&analysis.compiled, &analysis.cluster, &analysis.profile);
+    let values = expand(&all);
+    let spec = Spec::new(&analysis.cluster, &analysis.profile);
+    let nothing = PortValue::default();
+
+    let weight = |group: GroupId| {
+        let group = all.groups.at(group);
+        (group.pods.len() + group.nodes.len()).max(1) as u128
+    };
+    let mut counted = 0;
+    for ((from, to, family), value) in &values {
+        if all.groups.at(*to).families.contains(family) {
+            counted += weight(*from) * weight(*to) * u128::from(value.certain.count());
+        }
+    }
+    assert_eq!(counted, count_admitted(&analysis.compiled, &analysis.cluster, &analysis.profile));
+
+    let group_of: BTreeMap<PodId, GroupId> =
+        all.groups.iter().flat_map(|(id, group)| group.pods.iter().map(move |pod| (*pod, id))).collect();
+    let pods: Vec<PodId> = group_of.keys().copied().collect();
+    let ports = fixtures::strategy::ports(&analysis.cluster);
+    let mut at: usize = 0;
+    let mut draw = |count: usize| {
+        at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (at >> 33) % count
+    };
+    let (mut allowed, asked) = (0, 20_000);
+    for _ in 0..asked {
+        let (from, to) = (pods[draw(pods.len())], pods[draw(pods.len())]);
+        let (protocol, port) = ports[draw(ports.len())];
+        let family = Family::ALL[draw(2)];
+        let flow = Flow::direct(Party::Pod(from), Party::Pod(to), family, protocol, port);
+        let judgement = spec.judge(&flow);
+        if from == to || judgement.verdict == Verdict::NoRoute || exempt(&analysis, flow.source, flow.destination) {
+            continue;
+        }
+        let value = values.get(&(group_of[&from], group_of[&to], family)).unwrap_or(&nothing);
+        assert_eq!(value.hit(protocol, port) == Hit::Yes, judgement.verdict == Verdict::Allowed, "{flow:?}");
+        allowed += usize::from(judgement.verdict == Verdict::Allowed);
+    }
+    assert!(allowed * 20 > asked, "only {allowed} of {asked} are allowed: the test says little");
 }

@@ -124,7 +124,7 @@ type PortOrder = (PortSet, PortSet, KnobSet);
 /// The number of ordered pairs of kinds of endpoints and ports that are certainly admitted, over all rows: the work
 /// of [`connections`] without writing the answer down.
 ///
-/// Counts (source, destination, protocol, port) with sources and destinations weighted by their members; outside
+/// Counts (source, destination, protocol, port, family) with sources and destinations weighted by their members; outside
 /// counts as one endpoint a group, and an endpoint's pair with itself counts like any other.
 #[must_use]
 pub fn count_admitted(compiled: &Compiled, cluster: &Cluster, profile: &Profile) -> u128 {
@@ -141,8 +141,8 @@ pub fn count_admitted(compiled: &Compiled, cluster: &Cluster, profile: &Profile)
     let mut total = 0;
     for (id, kind) in sides.destinations.kinds.iter() {
         let destinations = u128::from(weight(sides.destinations.groups.at(id)));
-        for (_, row) in family_rows(&mut rows, kind) {
-            total += destinations * rows.count(&row, &sources);
+        for (families, row) in family_rows(&mut rows, kind) {
+            total += destinations * rows.count(&row, &sources) * families.len() as u128;
         }
     }
     total
