@@ -63,6 +63,7 @@ fn table(connections: &Connections, names: &Names<'_>, wide: bool) -> Table {
         let (from, to) = (labels.set(block.sources, &spoken), labels.set(block.destinations, &spoken));
         table.push(vec![from.into(), to.into(), allowed, unsure, families(&spoken).join(", ").into()]);
     }
+    table.sort();
     table
 }
 
