@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::analysis::Analysis;
-use crate::compile::connections::{Connections, connections};
+use crate::compile::connections::{Block, Connections, connections};
 use crate::compile::groups::GroupId;
 use crate::compile::ports::PortValue;
 use crate::ids::IdVec;
@@ -39,8 +39,12 @@ impl ReachabilityGraph {
         for block in &connections.blocks {
             for source in connections.sources(block) {
                 for destination in connections.destinations(block) {
+                    let families = common(&connections, block, *source, *destination);
+                    if families.is_empty() {
+                        continue;
+                    }
                     let edge = reach.entry((*source, *destination)).or_insert_with(|| Reach { ports: Vec::new() });
-                    edge.ports.push((block.families.clone(), block.ports.clone()));
+                    edge.ports.push((families, block.ports.clone()));
                     if reach.len() > edges {
                         return None;
                     }
@@ -59,4 +63,11 @@ impl ReachabilityGraph {
     pub fn node(&self, group: GroupId) -> NodeIndex {
         *self.nodes.at(group)
     }
+}
+
+/// The families of a block that both groups speak (NP-30).
+fn common(connections: &Connections, block: &Block, source: GroupId, destination: GroupId) -> Vec<Family> {
+    let speaks = |group, family: &Family| connections.groups.at(group).families.contains(family);
+    let both = |family: &Family| speaks(source, family) && speaks(destination, family);
+    block.families.iter().copied().filter(both).collect()
 }

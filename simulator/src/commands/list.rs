@@ -6,7 +6,7 @@ use policy_core::compile::connections::{Block, Connections, GroupSetId, connecti
 use policy_core::compile::groups::{Group, GroupId};
 use policy_core::compile::ports::PortValue;
 use policy_core::ids::IdVec;
-use policy_core::model::{Knob, PodState};
+use policy_core::model::{Family, Knob, PodState};
 use policy_core::query::Actor;
 
 use super::hypothetical::{self, Peers};
@@ -55,27 +55,47 @@ fn table(connections: &Connections, names: &Names<'_>, wide: bool) -> Table {
     let mut table = Table::new(&["from", "to", "allowed", "unsure", "families"]);
     let mut labels = Labels { connections, names, wide, known: BTreeMap::new() };
     for block in &connections.blocks {
+        let spoken = spoken(connections, block);
+        if spoken.is_empty() {
+            continue;
+        }
         let [allowed, unsure] = ports(&block.ports);
-        let families = families(&block.families).join(", ");
-        let from = labels.set(block.sources);
-        table.push(vec![from.into(), labels.set(block.destinations).into(), allowed, unsure, families.into()]);
+        let (from, to) = (labels.set(block.sources, &spoken), labels.set(block.destinations, &spoken));
+        table.push(vec![from.into(), to.into(), allowed, unsure, families(&spoken).join(", ").into()]);
     }
+    table.sort();
     table
 }
 
-/// The names of sets, each worked out once.
+/// The families of a block that some source and some destination speak: a block is silent about ends without a
+/// common family.
+fn spoken(connections: &Connections, block: &Block) -> Vec<Family> {
+    let speaks = |set: &[GroupId], family| set.iter().any(|id| connections.groups.at(*id).families.contains(&family));
+    let (sources, destinations) = (connections.sources(block), connections.destinations(block));
+    let both = |family: &Family| speaks(sources, *family) && speaks(destinations, *family);
+    block.families.iter().copied().filter(both).collect()
+}
+
+/// The families of a block that both of two groups speak.
+pub(crate) fn common(block: &[Family], from: &Group, to: &Group) -> Vec<Family> {
+    let both = |family: &Family| from.families.contains(family) && to.families.contains(family);
+    block.iter().copied().filter(both).collect()
+}
+
+/// The names of sets, as far as they speak some families; each worked out once.
 struct Labels<'a> {
     connections: &'a Connections,
     names: &'a Names<'a>,
     wide: bool,
-    known: BTreeMap<GroupSetId, String>,
+    known: BTreeMap<(GroupSetId, Vec<Family>), String>,
 }
 
 impl Labels<'_> {
-    fn set(&mut self, set: GroupSetId) -> String {
+    fn set(&mut self, set: GroupSetId, spoken: &[Family]) -> String {
         let (connections, names, wide) = (self.connections, self.names, self.wide);
         let groups = connections.sets.at(set).iter().map(|group| connections.groups.at(*group));
-        self.known.entry(set).or_insert_with(|| names.actors(&joined(groups), wide)).clone()
+        let heard = groups.filter(|group| group.families.iter().any(|family| spoken.contains(family)));
+        self.known.entry((set, spoken.to_vec())).or_insert_with(|| names.actors(&joined(heard), wide)).clone()
     }
 }
 
@@ -131,6 +151,14 @@ struct Unit {
     alone: bool,
 }
 
+/// One line of `--pairs`.
+struct Pair<'a> {
+    from: usize,
+    to: usize,
+    families: Vec<Family>,
+    ports: &'a PortValue,
+}
+
 fn pairs(
     args: &ListArgs,
     connections: &Connections,
@@ -157,35 +185,44 @@ fn pairs(
         let help = format!("raise the limit of {} with --max-pairs {count}, or leave --pairs out", args.max_pairs);
         return Err(Failure::usage(format!("there are {count} pairs"), help));
     }
-    let mut found: Vec<(usize, usize, &Block)> = Vec::with_capacity(count);
+    let mut found: Vec<Pair<'_>> = Vec::with_capacity(count);
     for block in &connections.blocks {
-        for source in connections.sources(block).iter().flat_map(|group| of_group.at(*group).clone()) {
-            let destinations = connections.destinations(block).iter().flat_map(|group| of_group.at(*group).clone());
-            found.extend(destinations.map(|destination| (source, destination, block)));
+        for source in connections.sources(block) {
+            for destination in connections.destinations(block) {
+                let (from, to) = (connections.groups.at(*source), connections.groups.at(*destination));
+                let families = common(&block.families, from, to);
+                if families.is_empty() {
+                    continue;
+                }
+                for from in of_group.at(*source).clone() {
+                    let to = of_group.at(*destination).clone();
+                    found.extend(to.map(|to| Pair { from, to, families: families.clone(), ports: &block.ports }));
+                }
+            }
         }
     }
-    found
-        .retain(|(source, destination, _)| source != destination || units.get(*source).is_some_and(|unit| !unit.alone));
-    let name = |unit: &usize| units.get(*unit).map_or("", |unit| unit.name.as_str());
-    found.sort_by(|(a, b, x), (c, d, y)| {
-        (name(a), name(b), a, b, &x.families).cmp(&(name(c), name(d), c, d, &y.families))
+    found.retain(|pair| pair.from != pair.to || units.get(pair.from).is_some_and(|unit| !unit.alone));
+    let name = |unit: usize| units.get(unit).map_or("", |unit| unit.name.as_str());
+    found.sort_by(|a, b| {
+        let key = |pair: &Pair<'_>| (pair.from, pair.to);
+        (name(a.from), name(a.to), key(a), &a.families).cmp(&(name(b.from), name(b.to), key(b), &b.families))
     });
     let header = session.header("PairsAnswer", &None, output)?;
     if is_document(format) {
-        let pair = |(from, to, block): &(usize, usize, &Block)| PairDto {
-            from: name(from).to_owned(),
-            to: name(to).to_owned(),
-            families: families(&block.families),
-            ports: AdmittedPorts::from(&block.ports),
+        let pair = |pair: &Pair<'_>| PairDto {
+            from: name(pair.from).to_owned(),
+            to: name(pair.to).to_owned(),
+            families: families(&pair.families),
+            ports: AdmittedPorts::from(pair.ports),
         };
         output.large_document(format, &PairsAnswer { header, pairs: found.iter().map(pair).collect() })?;
         return Ok(Exit::Clean);
     }
     let mut table = Table::new(&["from", "to", "allowed", "unsure", "families"]);
-    for (from, to, block) in &found {
-        let [allowed, unsure] = ports(&block.ports);
-        let families = families(&block.families).join(", ");
-        table.push(vec![name(from).into(), name(to).into(), allowed, unsure, families.into()]);
+    for pair in &found {
+        let [allowed, unsure] = ports(pair.ports);
+        let families = families(&pair.families).join(", ");
+        table.push(vec![name(pair.from).into(), name(pair.to).into(), allowed, unsure, families.into()]);
     }
     output.table(format, &table)?;
     Ok(Exit::Clean)

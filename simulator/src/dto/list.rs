@@ -26,7 +26,7 @@ pub struct ListAnswer {
     pub groups: Vec<GroupDto>,
     /// Sets of groups, as indices into `groups`.
     pub sets: Vec<Vec<usize>>,
-    /// Every endpoint of `from` reaches every endpoint of `to`.
+    /// Every endpoint of `from` reaches every endpoint of `to`, in each of `families` that both of the two speak.
     pub connections: Vec<ConnectionDto>,
     /// NP-19: a node always reaches the pods on it. Only pods that policies isolate are listed, all others are
     /// reached anyway.
@@ -59,7 +59,7 @@ pub struct ConnectionDto {
     pub from: usize,
     /// The destinations, as an index into `sets`.
     pub to: usize,
-    /// The IP families for which it holds.
+    /// The IP families for which it holds, as far as both ends speak them.
     pub families: Vec<&'static str>,
     /// The ports.
     #[serde(flatten)]

@@ -52,6 +52,11 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// Puts the rows into the order of their texts.
+    pub(crate) fn sort(&mut self) {
+        self.rows.sort_by(|a, b| a.iter().map(|cell| &cell.text).cmp(b.iter().map(|cell| &cell.text)));
+    }
+
     /// Columns two spaces apart, headings without `/` in capitals, no trailing space. Columns without any text are
     /// left out.
     pub(crate) fn aligned(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
