@@ -95,6 +95,7 @@ pub(super) struct Rows<'a> {
     ingress_cuts: FxHashMap<IngressKey, Rc<IngressCut>>,
     wide_values: FxHashMap<WideId, WideValues>,
     weighed: FxHashMap<(WideId, Role), Rc<Weights>>,
+    tally: Tally,
     /// What rows count without their exceptions.
     counted: FxHashMap<(Option<IngressKey>, WideId, Role), u128>,
 }
@@ -151,6 +152,7 @@ impl<'a> Rows<'a> {
             ingress_cuts: FxHashMap::default(),
             wide_values: FxHashMap::default(),
             weighed: FxHashMap::default(),
+            tally: Tally::default(),
             counted: FxHashMap::default(),
         };
         rows.index_egress();
@@ -500,17 +502,18 @@ impl<'a> Rows<'a> {
         let all = self.weigh_wide(wide_id, role, weights);
         let base = cut.map_or(everything, |cut| cut.base);
         let mut total = self.weigh(&all, base);
+        let mut tally = std::mem::take(&mut self.tally);
         for (admitted, region) in cut.iter().flat_map(|cut| &cut.regions) {
-            let mut tally = Tally::default();
             for kind in region.ones().map(SourceKindId::from_index) {
                 let sender = *self.sender_of.at(kind);
-                if self.senders.keys().at(sender).0.meets(role) {
+                if role == Role::Pod || self.senders.keys().at(sender).0.meets(role) {
                     tally.add(*wide.at(sender), *weights.at(kind));
                 }
             }
-            let inside = tally.finish();
+            let inside = tally.take();
             total = total + self.weigh(&inside, *admitted) - self.weigh(&inside, base);
         }
+        self.tally = tally;
         total
     }
 
@@ -524,7 +527,7 @@ impl<'a> Rows<'a> {
         for (sender, value) in values.iter().filter(|(sender, _)| self.senders.keys().at(*sender).0.meets(role)) {
             tally.add(*value, self.weight(sender, weights));
         }
-        let weighed = Rc::new(tally.finish());
+        let weighed = Rc::new(tally.take());
         self.weighed.insert((wide, role), Rc::clone(&weighed));
         weighed
     }
@@ -542,20 +545,32 @@ impl<'a> Rows<'a> {
 /// Weights by value, sorted.
 type Weights = Vec<(ValueId, u64)>;
 
-/// Adds up weights by value.
+/// Adds up weights by value; kept between uses, because it is as long as there are values.
 #[derive(Debug, Default)]
 struct Tally {
-    by_value: FxHashMap<ValueId, u64>,
+    weights: Vec<u64>,
+    touched: Vec<ValueId>,
 }
 
 impl Tally {
     fn add(&mut self, value: ValueId, weight: u64) {
-        *self.by_value.entry(value).or_default() += weight;
+        if self.weights.len() <= value.index() {
+            self.weights.resize(value.index() + 1, 0);
+        }
+        if let Some(known) = self.weights.get_mut(value.index()) {
+            if *known == 0 {
+                self.touched.push(value);
+            }
+            *known += weight;
+        }
     }
 
-    fn finish(self) -> Weights {
-        let mut weights: Weights = self.by_value.into_iter().collect();
-        weights.sort_unstable();
-        weights
+    /// What was added since the last time.
+    fn take(&mut self) -> Weights {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        let weights = &mut self.weights;
+        let take = |value: ValueId| (value, weights.get_mut(value.index()).map(std::mem::take).unwrap_or_default());
+        self.touched.drain(..).map(take).collect()
     }
 }
