@@ -16,7 +16,7 @@ bin=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-cargo build --quiet --locked --release --package simulator --package fixtures --package tests --bins
+cargo build --quiet --locked --release --package simulator --package fixtures --package tests --bin portolan --bin make-cluster --bin measure
 
 # Seconds and peak memory in MiB of one run; memory only where GNU time is installed.
 once() {

@@ -1,7 +1,6 @@
 //! Benches of the engine by itself, without reading: `cargo bench -p tests`.
 //!
 //! Figures of whole commands come from `benches/whole-process.sh`; both are in `docs/performance.md`.
-#![expect(missing_docs, reason = "criterion_group! makes an undocumented function")]
 
 use std::fmt::Write;
 use std::hint::black_box;
