@@ -6,7 +6,7 @@ use crate::compile::groups::{Group, GroupId, Role, groups};
 use crate::compile::interner::Interner;
 use crate::compile::kinds::{Kind, Kinds, Signatures};
 use crate::compile::ports::PortValue;
-use crate::compile::rows::{Row, Rows};
+use crate::compile::rows::{Row, Rows, Weighing};
 use crate::compile::{Compiled, DestinationKindId, SourceKindId};
 use crate::ids::{IdVec, NodeId, PodId};
 use crate::model::{Cluster, Direction, Family, KnobSet, PortSet, Profile};
@@ -101,8 +101,13 @@ pub fn connections(compiled: &Compiled, cluster: &Cluster, profile: &Profile) ->
     for ((row, families), destinations) in destinations_of {
         let destinations = set(destinations);
         for (value, kinds) in rows.regions(&row) {
-            let members = |kind: SourceKindId| sides.sources.groups.at(kind).iter().copied();
-            let sources = set(kinds.into_iter().flat_map(members).collect());
+            let members = kinds.into_iter().flat_map(|kind| sides.sources.groups.at(kind).iter().copied());
+            let speaks = |group: &GroupId| sides.groups.at(*group).families.iter().any(|of| families.contains(of));
+            let sources: Vec<GroupId> = members.filter(speaks).collect();
+            if sources.is_empty() {
+                continue;
+            }
+            let sources = set(sources);
             let PortValue { certain, possible, knobs } = rows.values.get(value).clone();
             found.entry((sources, destinations, (certain, possible, knobs))).or_default().extend(&families);
         }
@@ -130,19 +135,29 @@ type PortOrder = (PortSet, PortSet, KnobSet);
 pub fn count_admitted(compiled: &Compiled, cluster: &Cluster, profile: &Profile) -> u128 {
     let sides = Sides::new(compiled, cluster, profile);
     let mut rows = Rows::new(compiled, &sides.sources, &sides.ingress, &sides.egress);
-    let weight = |groups: &Vec<GroupId>| -> u64 {
+    let weight = |groups: &Vec<GroupId>, families: &[Family]| -> u64 {
         let members = |group: &GroupId| {
             let group = sides.groups.at(*group);
-            u64::try_from((group.pods.len() + group.nodes.len()).max(1)).unwrap_or(u64::MAX)
+            let members = u64::try_from((group.pods.len() + group.nodes.len()).max(1)).unwrap_or(u64::MAX);
+            members * group.families.iter().filter(|family| families.contains(family)).count() as u64
         };
         groups.iter().map(members).sum()
     };
-    let sources: IdVec<SourceKindId, u64> = sides.sources.groups.values().map(weight).collect();
+    let weights = |families: &[Family]| -> IdVec<SourceKindId, u64> {
+        sides.sources.groups.values().map(|groups| weight(groups, families)).collect()
+    };
+    let [v4, v6] = Family::ALL.map(|family| weights(&[family]));
+    let both = weights(&Family::ALL);
     let mut total = 0;
     for (id, kind) in sides.destinations.kinds.iter() {
-        let destinations = u128::from(weight(sides.destinations.groups.at(id)));
         for (families, row) in family_rows(&mut rows, kind) {
-            total += destinations * rows.count(&row, &sources) * families.len() as u128;
+            let (name, weights) = match families.as_slice() {
+                [Family::V4] => (Weighing::V4, &v4),
+                [Family::V6] => (Weighing::V6, &v6),
+                _ => (Weighing::Both, &both),
+            };
+            let destinations = weight(sides.destinations.groups.at(id), &families) / families.len() as u64;
+            total += u128::from(destinations) * rows.count(&row, name, weights);
         }
     }
     total

@@ -65,6 +65,14 @@ pub(super) struct Row {
     role: Role,
 }
 
+/// In which families sources are counted; names the weights that go with it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Weighing {
+    V4,
+    V6,
+    Both,
+}
+
 /// Everything that rows are made of, and what was made already.
 pub(super) struct Rows<'a> {
     compiled: &'a Compiled,
@@ -94,10 +102,10 @@ pub(super) struct Rows<'a> {
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
     ingress_cuts: FxHashMap<IngressKey, Rc<IngressCut>>,
     wide_values: FxHashMap<WideId, WideValues>,
-    weighed: FxHashMap<(WideId, Role), Rc<Weights>>,
+    weighed: FxHashMap<(WideId, Role, Weighing), Rc<Weights>>,
     tally: Tally,
     /// What rows count without their exceptions.
-    counted: FxHashMap<(Option<IngressKey>, WideId, Role), u128>,
+    counted: FxHashMap<(Option<IngressKey>, WideId, Role, Weighing), u128>,
 }
 
 impl<'a> Rows<'a> {
@@ -445,14 +453,14 @@ impl<'a> Rows<'a> {
     }
 
     /// The number of (source, protocol, port) that are certainly admitted, sources weighted.
-    pub(super) fn count(&mut self, row: &Row, weights: &IdVec<SourceKindId, u64>) -> u128 {
+    pub(super) fn count(&mut self, row: &Row, weighing: Weighing, weights: &IdVec<SourceKindId, u64>) -> u128 {
         let wide = self.wide_values(row.sending.wide);
         let cut = row.ingress.map(|key| self.ingress_cut(key));
-        let key = (row.ingress, row.sending.wide, row.role);
+        let key = (row.ingress, row.sending.wide, row.role, weighing);
         let base = match self.counted.get(&key) {
             Some(known) => *known,
             None => {
-                let count = self.count_all(cut.as_deref(), row.sending.wide, row.role, weights);
+                let count = self.count_all(cut.as_deref(), row, weighing, weights);
                 self.counted.insert(key, count);
                 count
             }
@@ -493,13 +501,14 @@ impl<'a> Rows<'a> {
     fn count_all(
         &mut self,
         cut: Option<&IngressCut>,
-        wide_id: WideId,
-        role: Role,
+        row: &Row,
+        weighing: Weighing,
         weights: &IdVec<SourceKindId, u64>,
     ) -> u128 {
+        let (wide_id, role) = (row.sending.wide, row.role);
         let wide = self.wide_values(wide_id);
         let everything = self.values.everything();
-        let all = self.weigh_wide(wide_id, role, weights);
+        let all = self.weigh_wide((wide_id, role, weighing), weights);
         let base = cut.map_or(everything, |cut| cut.base);
         let mut total = self.weigh(&all, base);
         let mut tally = std::mem::take(&mut self.tally);
@@ -518,8 +527,9 @@ impl<'a> Rows<'a> {
     }
 
     /// The weights of all sources that meet a role, by what they may send.
-    fn weigh_wide(&mut self, wide: WideId, role: Role, weights: &IdVec<SourceKindId, u64>) -> Rc<Weights> {
-        if let Some(known) = self.weighed.get(&(wide, role)) {
+    fn weigh_wide(&mut self, key: (WideId, Role, Weighing), weights: &IdVec<SourceKindId, u64>) -> Rc<Weights> {
+        let (wide, role, _) = key;
+        if let Some(known) = self.weighed.get(&key) {
             return Rc::clone(known);
         }
         let values = self.wide_values(wide);
@@ -528,7 +538,7 @@ impl<'a> Rows<'a> {
             tally.add(*value, self.weight(sender, weights));
         }
         let weighed = Rc::new(tally.take());
-        self.weighed.insert((wide, role), Rc::clone(&weighed));
+        self.weighed.insert(key, Rc::clone(&weighed));
         weighed
     }
 

@@ -305,6 +305,8 @@ fn suggestions(cluster: &Cluster, text: &str) -> Vec<String> {
         let with_name = cluster.workloads.values().filter(|workload| &*workload.name == name).map(full);
         found.extend(with_name.take(2));
     }
+    let containing = |workload: &&crate::model::Workload| last.len() > 2 && workload.name.contains(last);
+    found.extend(cluster.workloads.values().filter(containing).map(full).take(5));
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|name| seen.insert(name.clone()));
     found.truncate(5);
