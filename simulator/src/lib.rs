@@ -251,6 +251,29 @@ mod tests {
         assert_eq!(say("coverage -f -", policies).exit, Exit::Clean);
     }
 
+    #[test] // NP-32
+    fn without_enforcement_it_is_said_once_and_no_rule_is_judged() {
+        let open = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: open, namespace: shop}, \
+                    spec: {podSelector: {}, policyTypes: [Egress], egress: [{}]}}";
+        let cluster = format!("{CLUSTER}---\n{open}\n");
+        let enforced = say("explain shop/web shop/db:1 -f -", &cluster).stdout;
+        assert!(enforced.contains("egress[0] admits it"), "{enforced}");
+        let said = say("explain shop/web shop/db:1 --set enforcement=off -f -", &cluster);
+        assert_eq!(said.exit, Exit::Clean);
+        assert_eq!(said.stdout.matches("nothing enforces").count(), 1, "{}", said.stdout);
+        assert!(!said.stdout.contains("admit") && !said.stdout.contains("shop/open"), "{}", said.stdout);
+        let document = say("explain shop/web shop/db:1 --set enforcement=off -o json -f -", &cluster).stdout;
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        for end in ["egressPolicies", "ingressPolicies"] {
+            let policies = document["traces"][0][end].as_array().unwrap();
+            assert_eq!(policies.len(), 2, "{document}");
+            for policy in policies {
+                assert_eq!(policy["skipped"], "nothing enforces policies (NP-32)");
+                assert!(policy.get("rules").is_none(), "{policy}");
+            }
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn arguments_that_are_not_utf8_are_no_panic() {
