@@ -110,6 +110,8 @@ fn policies(analysis: &Analysis, pod: PodId, question: &Question) -> Vec<PolicyT
     of_namespace
         .map(|(id, policy)| {
             let skipped = match policy.rules(question.direction) {
+                // The tables hold no rules then.
+                _ if !analysis.profile.enforcement => Some("nothing enforces policies (NP-32)".to_owned()),
                 None => Some(format!("{} is not among its policy types (NP-3)", question.direction)),
                 Some(_) => {
                     miss(&policy.selector, &object.labels).map(|why| format!("does not select the pod: {why} (NP-1)"))

@@ -251,6 +251,92 @@ mod tests {
         assert_eq!(say("coverage -f -", policies).exit, Exit::Clean);
     }
 
+    #[test] // NP-32
+    fn without_enforcement_it_is_said_once_and_no_rule_is_judged() {
+        let open = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: open, namespace: shop}, \
+                    spec: {podSelector: {}, policyTypes: [Egress], egress: [{}]}}";
+        let cluster = format!("{CLUSTER}---\n{open}\n");
+        let enforced = say("explain shop/web shop/db:1 -f -", &cluster).stdout;
+        assert!(enforced.contains("egress[0] admits it"), "{enforced}");
+        let said = say("explain shop/web shop/db:1 --set enforcement=off -f -", &cluster);
+        assert_eq!(said.exit, Exit::Clean);
+        assert_eq!(said.stdout.matches("nothing enforces").count(), 1, "{}", said.stdout);
+        assert!(!said.stdout.contains("admit") && !said.stdout.contains("shop/open"), "{}", said.stdout);
+        let document = say("explain shop/web shop/db:1 --set enforcement=off -o json -f -", &cluster).stdout;
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        for end in ["egressPolicies", "ingressPolicies"] {
+            let policies = document["traces"][0][end].as_array().unwrap();
+            assert_eq!(policies.len(), 2, "{document}");
+            for policy in policies {
+                assert_eq!(policy["skipped"], "nothing enforces policies (NP-32)");
+                assert!(policy.get("rules").is_none(), "{policy}");
+            }
+        }
+    }
+
+    const FAMILIES: &str = "\
+{apiVersion: v1, kind: Pod, metadata: {name: four, namespace: x}, spec: {containers: [{name: c}]}, status: {podIPs: [{ip: 10.0.0.4}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: six, namespace: x}, spec: {containers: [{name: c}]}, status: {podIPs: [{ip: 'fd00::6'}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: both, namespace: x}, spec: {containers: [{name: c}]}, status: {podIPs: [{ip: 10.0.0.5}, {ip: 'fd00::5'}]}}
+";
+
+    fn batch(question: &str) -> serde_json::Value {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pods.yaml");
+        std::fs::write(&path, FAMILIES).unwrap();
+        let said = say(&format!("batch -f {}", path.display()), question);
+        serde_json::from_str(&said.stdout).unwrap()
+    }
+
+    #[test] // NP-30
+    fn addresses_of_two_families_share_no_route_whoever_has_them() {
+        let of_pods =
+            [("10.0.0.4", "fd00::6"), ("fd00::6", "10.0.0.4"), ("10.0.0.5", "fd00::5"), ("10.0.0.4", "fd00::5")];
+        for (from, to) in of_pods.into_iter().chain([("192.0.2.1", "fd00::5"), ("10.0.0.5", "2001:db8::1")]) {
+            let bracketed = if to.contains(':') { format!("[{to}]") } else { to.to_owned() };
+            for line in
+                [format!("can {from} {bracketed}:80"), format!("can {from} {to}"), format!("explain {from} {to}")]
+            {
+                let said = say(&format!("{line} -f -"), FAMILIES);
+                assert_eq!(said.exit, Exit::Finding, "{line}: {}", said.stderr);
+                assert!(said.stdout.starts_with("no-route"), "{line}: {}", said.stdout);
+            }
+            let said = say(&format!("can {from} {bracketed}:80 -f -"), FAMILIES).stdout;
+            assert!(said.contains("NP-30: the two ends share no IP family"), "{said}");
+            let answer = batch(&format!("{{\"from\": \"{from}\", \"to\": \"{to}\", \"port\": 80}}"));
+            assert_eq!((&answer["verdict"], &answer["rule"]), (&"no-route".into(), &"NP-30".into()), "{answer}");
+        }
+        assert_eq!(say("can 10.0.0.4 10.0.0.5:80 -f -", FAMILIES).exit, Exit::Clean);
+        assert_eq!(say("can fd00::6 [fd00::5]:80 -f -", FAMILIES).exit, Exit::Clean);
+    }
+
+    #[test] // NP-30, M-3
+    fn a_part_of_another_family_is_no_route_and_does_not_count() {
+        let cells = |from: &str, to: &str| {
+            let answer = batch(&format!("{{\"from\": \"{from}\", \"to\": \"{to}\", \"port\": 80}}"));
+            assert_eq!(answer["verdict"], "allowed", "{answer}");
+            // The reasons are those of the cell that counts.
+            assert_ne!(answer["ingress"]["rule"], "NP-30", "{answer}");
+            let cells = answer["cells"].as_array().unwrap().iter();
+            let of = |cell: &serde_json::Value| {
+                let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+                [text(&cell["verdict"]), text(&cell["families"][0]), text(&cell["witness"]["family"])]
+            };
+            let mut cells: Vec<_> = cells.map(of).collect();
+            cells.sort();
+            cells
+        };
+        let (v4, v6) = (["allowed", "IPv4", "IPv4"], ["allowed", "IPv6", "IPv6"]);
+        let none = |family: &'static str| ["no-route", family, family];
+        assert_eq!(cells("internet", "x/four"), [v4, none("IPv6")]);
+        assert_eq!(cells("internet", "x/six"), [v6, none("IPv4")]);
+        // Sources have the say: an IPv4 pod asks over IPv4 in vain.
+        assert_eq!(cells("x/four", "internet"), [v4, none("IPv4")]);
+        assert_eq!(cells("x/six", "internet"), [v6, none("IPv6")]);
+    }
+
     #[cfg(unix)]
     #[test]
     fn arguments_that_are_not_utf8_are_no_panic() {

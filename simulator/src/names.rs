@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use policy_core::analysis::Analysis;
 use policy_core::ids::{Id, PodId, PolicyId, WorkloadId};
-use policy_core::model::{AddressSet, Cluster, Party, Workload};
-use policy_core::query::{Actor, Subject, outside};
+use policy_core::model::{AddressSet, Cluster, Party, Workload, premise};
+use policy_core::query::{Actor, Subject};
 use policy_core::source::{SourceMap, Span};
 
 /// How many names of a list a table shows before it counts the rest.
@@ -142,7 +142,7 @@ impl<'a> Names<'a> {
 
     /// The ranges of outside addresses. Addresses of pods and nodes do not interrupt a range: they are never outside.
     pub(crate) fn addresses(&self, addresses: &AddressSet) -> Vec<String> {
-        let outside = self.outside.get_or_init(|| outside(self.analysis));
+        let outside = self.outside.get_or_init(|| premise::outside(&self.analysis.cluster));
         if addresses == outside {
             return vec!["internet".to_owned()];
         }

@@ -6,7 +6,6 @@ use crate::compile::{ClassId, Compiled};
 use crate::ids::{IdVec, NodeId, PodId};
 use crate::model::premise::{self, Seen};
 use crate::model::{AddressSet, Cluster, Family, Party, PodState, Profile};
-use crate::query::outside_of;
 
 crate::id_type!(
     /// A group of endpoints that policies treat alike.
@@ -89,7 +88,7 @@ pub(super) fn groups(compiled: &Compiled, cluster: &Cluster, profile: &Profile) 
         members.push((group(Role::Node, columns(party, premise::seen(cluster, profile, party))), party));
     }
     let mut outside: Vec<(GroupId, AddressSet)> = Vec::new();
-    for (class, addresses) in compiled.atoms.cut(&outside_of(cluster)) {
+    for (class, addresses) in compiled.atoms.cut(&premise::outside(cluster)) {
         let speaks = |family| !addresses.of(family).is_empty();
         let columns = Family::ALL.map(|family| speaks(family).then_some(Column { class: None, address: class }));
         outside.push((group(Role::Outside, columns), addresses));

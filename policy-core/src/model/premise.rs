@@ -109,6 +109,15 @@ pub fn families(cluster: &Cluster, profile: &Profile, party: Party) -> Vec<Famil
     if known.is_empty() { profile.pod_families.clone() } else { known }
 }
 
+/// Every address that is no pod's and no node's (M-1).
+#[must_use]
+pub fn outside(cluster: &Cluster) -> AddressSet {
+    let nodes = cluster.nodes.values().flat_map(|node| node.addresses.iter().map(|address| address.ip));
+    let live = cluster.pods.values().filter(|pod| pod.state != PodState::Finished);
+    let pods = live.flat_map(|pod| Family::ALL.into_iter().filter_map(|family| pod.address(family)));
+    nodes.chain(pods).collect::<AddressSet>().complement()
+}
+
 /// A judgement that needs no policy, or the flags that go with the one that does.
 ///
 /// # Errors

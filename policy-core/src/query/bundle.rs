@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::analysis::Analysis;
 use crate::ids::{NodeId, PodId};
-use crate::model::{AddressSet, Cluster, Family, Party, PodState, premise};
+use crate::model::{AddressSet, Family, Party, PodState, premise};
 use crate::query::subject::{PortAsk, Subject};
 
 /// Some parties of one kind.
@@ -86,11 +86,11 @@ pub(super) fn bundles(analysis: &Analysis, subject: &Subject, port: &PortAsk, pl
         Subject::Node(id) => nodes.push(*id),
         Subject::Address(address) => addresses = AddressSet::from(*address),
         Subject::Cidr(net) => addresses = AddressSet::net(*net),
-        Subject::Internet => addresses = outside(analysis),
+        Subject::Internet => addresses = premise::outside(cluster),
         Subject::Everything => {
             pods = cluster.pods.ids().collect();
             nodes = cluster.nodes.ids().collect();
-            addresses = outside(analysis);
+            addresses = premise::outside(cluster);
         }
     }
     if matches!(subject, Subject::Address(_) | Subject::Cidr(_)) {
@@ -179,18 +179,4 @@ fn inside(analysis: &Analysis, addresses: &AddressSet) -> Inside {
         }
     }
     Inside { pods, nodes, taken: taken.into_iter().collect() }
-}
-
-/// Every address that is no pod's and no node's (M-1).
-#[must_use]
-pub fn outside(analysis: &Analysis) -> AddressSet {
-    outside_of(&analysis.cluster)
-}
-
-/// [`outside`] of a cluster that is not compiled yet.
-pub(crate) fn outside_of(cluster: &Cluster) -> AddressSet {
-    let nodes = cluster.nodes.values().flat_map(|node| node.addresses.iter().map(|address| address.ip));
-    let live = cluster.pods.values().filter(|pod| pod.state != PodState::Finished);
-    let pods = live.flat_map(|pod| Family::ALL.into_iter().filter_map(|family| pod.address(family)));
-    nodes.chain(pods).collect::<AddressSet>().complement()
 }

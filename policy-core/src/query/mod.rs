@@ -5,8 +5,7 @@ pub mod pair;
 pub mod reach;
 pub mod subject;
 
-pub(crate) use bundle::outside_of;
-pub use bundle::{Actor, outside};
+pub use bundle::Actor;
 pub use pair::{PortVerdicts, between};
 pub use reach::{Cell, Prepared, can, can_prepared, placement, reach};
 pub use subject::{PortAsk, Subject, SubjectError, SubjectProblem, Target};

@@ -28,7 +28,7 @@ pub struct Cell<T> {
 #[must_use]
 pub fn reach(analysis: &Analysis, sources: &Subject, destinations: &Subject) -> Vec<Cell<PortVerdicts>> {
     let ask = |source: &Bundle, destination: &Bundle, family| {
-        let (from, to) = ends(analysis, source, destination)?;
+        let (from, to) = ends(analysis, source, destination, family)?;
         Some(between(analysis, from, to, family))
     };
     let witness = |answer: &PortVerdicts, _: &Bundle| answer.witness_port();
@@ -71,7 +71,16 @@ impl Prepared {
     #[must_use]
     pub fn outsider(address: IpAddr, port: &PortAsk) -> Self {
         let bundle = Bundle::of(Actor::Addresses(AddressSet::from(address)));
-        Self { bundles: bundle.into_iter().collect(), port: port.clone() }
+        Self { bundles: bundle.into_iter().collect(), port: port.clone() }.of_family(Family::of(address))
+    }
+
+    /// The same parties, written as addresses of one family: only that one is meant (NP-30).
+    #[must_use]
+    pub fn of_family(mut self, family: Family) -> Self {
+        for bundle in &mut self.bundles {
+            bundle.only = Some(family);
+        }
+        self
     }
 }
 
@@ -87,7 +96,7 @@ pub fn can_prepared(analysis: &Analysis, sources: &Prepared, destinations: &Prep
         return None;
     }
     let ask = |source: &Bundle, destination: &Bundle, family| {
-        let (from, to) = ends(analysis, source, destination)?;
+        let (from, to) = ends(analysis, source, destination, family)?;
         let Some((protocol, port)) = port(destination) else {
             // NP-16: nothing there is called so.
             return Some(Judgement::before_policies(Verdict::NoListener, "NP-16"));
@@ -100,9 +109,15 @@ pub fn can_prepared(analysis: &Analysis, sources: &Prepared, destinations: &Prep
 
 /// Two parties that stand for two bundles. A bundle is asked about itself by two different members; a single pod
 /// about itself is self traffic (NP-18); outside to outside is nobody's business here.
-fn ends(analysis: &Analysis, source: &Bundle, destination: &Bundle) -> Option<(Party, Party)> {
+fn ends(analysis: &Analysis, source: &Bundle, destination: &Bundle, family: Family) -> Option<(Party, Party)> {
     if matches!((&source.actor, &destination.actor), (Actor::Addresses(_), Actor::Addresses(_))) {
         return None;
+    }
+    // NP-30: an address of the other family is meant, not the pod or node that has it and perhaps speaks this one too.
+    if let Some(address) =
+        destination.only.filter(|only| *only != family).and_then(|only| address(analysis, destination, only))
+    {
+        return Some((source.first, Party::Address(address)));
     }
     if source.first != destination.first {
         return Some((source.first, destination.first));
@@ -114,6 +129,18 @@ fn ends(analysis: &Analysis, source: &Bundle, destination: &Bundle) -> Option<(P
     match destination.second {
         Some(second) if !template(source.first) => Some((source.first, second)),
         _ => Some((source.first, destination.first)),
+    }
+}
+
+/// The address of a bundle's first party in a family.
+fn address(analysis: &Analysis, bundle: &Bundle, family: Family) -> Option<IpAddr> {
+    match bundle.first {
+        Party::Pod(pod) => analysis.cluster.pods.at(pod).address(family),
+        Party::Node(node) => {
+            let mut addresses = analysis.cluster.nodes.at(node).addresses.iter().map(|address| address.ip);
+            addresses.find(|address| Family::of(*address) == family)
+        }
+        Party::Address(address) => Some(address),
     }
 }
 
@@ -148,7 +175,7 @@ fn partition<T: Clone + Ord>(
             else {
                 continue;
             };
-            let Some((from, to)) = ends(analysis, source, destination) else { continue };
+            let Some((from, to)) = ends(analysis, source, destination, *family) else { continue };
             let (protocol, port) = witness(answer, destination);
             cells.push(Cell {
                 sources: join(sources),
@@ -163,7 +190,7 @@ fn partition<T: Clone + Ord>(
     cells
 }
 
-/// The answers of one pair: one when both families agree, or when the ends share one family only.
+/// The answers of one pair: one when both families agree, or when the ends share one family or none.
 fn by_family<T: Ord>(
     analysis: &Analysis,
     source: &Bundle,
@@ -171,17 +198,14 @@ fn by_family<T: Ord>(
     ask: &impl Fn(&Bundle, &Bundle, Family) -> Option<T>,
 ) -> Vec<(Vec<Family>, T)> {
     // NP-30: an address means its own family, also where a pod of both has it.
-    if source.only.is_some_and(|from| destination.only.is_some_and(|to| from != to)) {
-        return Vec::new();
-    }
-    let only = source.only.or(destination.only);
-    let of = |bundle: &Bundle| premise::families(&analysis.cluster, &analysis.profile, bundle.first);
-    let (from, to) = (of(source), of(destination));
-    let mut families: Vec<Family> =
-        from.iter().copied().filter(|family| to.contains(family) && only.is_none_or(|only| only == *family)).collect();
-    if families.is_empty() {
-        families.extend(only.or(to.first().copied())); // NP-30: asked once, to say that there is no route.
-    }
+    let speaks = |bundle: &Bundle| match bundle.only {
+        Some(only) => vec![only],
+        None => premise::families(&analysis.cluster, &analysis.profile, bundle.first),
+    };
+    let (from, to) = (speaks(source), speaks(destination));
+    let shared: Vec<Family> = from.iter().copied().filter(|family| to.contains(family)).collect();
+    // NP-30: without a common family the source's are asked about, to say that there is no route.
+    let families = if shared.is_empty() { from } else { shared };
     let mut answers: Vec<(Vec<Family>, T)> = Vec::new();
     for family in families {
         let Some(answer) = ask(source, destination, family) else { continue };

@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::can::{Part, overall, parts};
+use super::can::{Part, meant, overall, parts};
 use crate::args::{BatchArgs, Options};
 use crate::dto::batch::{Answer, Ends, Refusal, Reply};
 use crate::exit::{Exit, Failure};
@@ -99,12 +99,15 @@ struct Desk<'a> {
     memory: Vec<Mutex<Memory>>,
 }
 
+/// A subject, the one family that is meant when it is written as an address (NP-30), and whether placement matters.
+type Ask = (Subject, Option<Family>, bool);
+
 /// What a thread remembers: names that it has looked up, and the parties behind them.
 #[derive(Default)]
 struct Memory {
     subjects: FxHashMap<String, Result<Subject, SubjectError>>,
-    sources: FxHashMap<(Subject, bool), Prepared>,
-    destinations: FxHashMap<(Subject, bool), Vec<(PortAsk, Prepared)>>,
+    sources: FxHashMap<Ask, Prepared>,
+    destinations: FxHashMap<Ask, Vec<(PortAsk, Prepared)>>,
     /// How many unknown names were compared with all names of the cluster.
     compared: usize,
 }
@@ -251,35 +254,37 @@ impl<'a> Desk<'a> {
         }
         memory.trim();
         let analysis = &self.session.analysis;
-        let (source, destination) = (self.actual(source), self.actual(&target.subject));
+        let ((source, from), (destination, to)) = (self.actual(source), self.actual(&target.subject));
         let outsider = |subject: &Subject| matches!(subject, Subject::Address(ip) if !self.addresses.contains_key(ip));
         // No pod is an outsider's neighbour.
         let meant = |subject: &Subject| if outsider(subject) { Subject::Internet } else { subject.clone() };
         let placement = placement(analysis, &meant(&source), &meant(&destination));
-        let prepare = |subject: &Subject, port: &PortAsk| match subject {
-            Subject::Address(address) if outsider(subject) => Prepared::outsider(*address, port),
-            _ => Prepared::new(analysis, subject, port, placement),
+        let prepare = |subject: &Subject, family: Option<Family>, port: &PortAsk| match (subject, family) {
+            (Subject::Address(address), _) if outsider(subject) => Prepared::outsider(*address, port),
+            (_, None) => Prepared::new(analysis, subject, port, placement),
+            (_, Some(family)) => Prepared::new(analysis, subject, port, placement).of_family(family),
         };
-        let sources =
-            memory.sources.entry((source, placement)).or_insert_with_key(|(source, _)| prepare(source, &PortAsk::Any));
-        let known = memory.destinations.entry((destination.clone(), placement)).or_default();
+        let sources = memory.sources.entry((source, from, placement));
+        let sources = sources.or_insert_with_key(|(source, from, _)| prepare(source, *from, &PortAsk::Any));
+        let known = memory.destinations.entry((destination.clone(), to, placement)).or_default();
         let at = known.iter().position(|(port, _)| *port == target.port).unwrap_or_else(|| {
-            known.push((target.port.clone(), prepare(&destination, &target.port)));
+            known.push((target.port.clone(), prepare(&destination, to, &target.port)));
             known.len() - 1
         });
         let cells = known.get(at).and_then(|(_, destinations)| can_prepared(analysis, sources, destinations));
         cells.unwrap_or_default().into_iter().map(Part::of_port).collect()
     }
 
-    /// The pod or node behind an address, when it is just one.
-    fn actual(&self, subject: &Subject) -> Subject {
-        let Subject::Address(address) = subject else { return subject.clone() };
-        self.addresses.get(address).and_then(Clone::clone).unwrap_or_else(|| subject.clone())
+    /// The pod or node behind an address, when it is just one, and the address's family (NP-30).
+    fn actual(&self, subject: &Subject) -> (Subject, Option<Family>) {
+        let Subject::Address(address) = subject else { return (subject.clone(), None) };
+        let owner = self.addresses.get(address).and_then(Clone::clone);
+        (owner.unwrap_or_else(|| subject.clone()), Some(Family::of(*address)))
     }
 
     fn reply<'q>(&'q self, id: Option<&'q RawValue>, parts: &[Part], subjects: &[&Subject]) -> Reply<'q> {
         let caveats = self.ends.caveats(&self.session.analysis.cluster, subjects);
-        let Some(first) = parts.first() else {
+        let Some(first) = meant(parts).first().copied() else {
             return Reply::nothing(id, Verdict::NoRoute, caveats);
         };
         let (verdict, rule) = overall(parts);

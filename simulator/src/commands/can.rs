@@ -95,13 +95,18 @@ pub(crate) fn parts(session: &Session, source: &policy_core::query::Subject, tar
     reach(analysis, source, &target.subject).into_iter().map(part).collect()
 }
 
-/// The verdict and rule that all parts share; `conditional` by M-3 when they differ.
+/// The parts that count for the question as a whole.
 ///
-/// Parts without a common IP family (NP-30) do not count beside others: nobody asks whether the IPv6 internet reaches
+/// Those without a common IP family (NP-30) do not count beside others: nobody asks whether the IPv6 internet reaches
 /// an IPv4 pod.
-pub(crate) fn overall(parts: &[Part]) -> (Verdict, &'static str) {
+pub(crate) fn meant(parts: &[Part]) -> Vec<&Part> {
     let meant: Vec<&Part> = parts.iter().filter(|part| part.judgement.rule != "NP-30").collect();
-    let meant = if meant.is_empty() { parts.iter().collect() } else { meant };
+    if meant.is_empty() { parts.iter().collect() } else { meant }
+}
+
+/// The verdict and rule that all parts share that count; `conditional` by M-3 when they differ.
+pub(crate) fn overall(parts: &[Part]) -> (Verdict, &'static str) {
+    let meant = meant(parts);
     let Some(first) = meant.first() else { return (Verdict::Conditional, "M-3") };
     match first.verdict() {
         Some(verdict) if meant.iter().all(|part| part.verdict() == Some(verdict)) => {

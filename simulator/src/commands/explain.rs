@@ -3,7 +3,7 @@
 use std::io;
 
 use policy_core::explain::{EntryTrace, PolicyTrace, RuleTrace, Trace, explain};
-use policy_core::model::{Direction, End, Hit, Verdict};
+use policy_core::model::{Direction, End, Flag, Hit, Verdict};
 
 use super::can::{Part, because, nothing_to_ask, outcome_tone, overall, parts, remark_text};
 use super::question::{is_document, tone};
@@ -81,6 +81,15 @@ impl Writer<'_> {
         }
         if matches!(trace.judgement.verdict, Verdict::NoRoute | Verdict::NoListener) {
             return writeln!(output.stdout, "  {}", because(trace.judgement.rule));
+        }
+        if !self.session.analysis.profile.enforcement {
+            // NP-32: said once, by the note; without policies there is no note.
+            return match trace.judgement.rule {
+                "NP-32" if !trace.judgement.flags.contains(&Flag::UnenforcedPolicies) => {
+                    writeln!(output.stdout, "  {}", because(trace.judgement.rule))
+                }
+                _ => Ok(()),
+            };
         }
         self.end(Direction::Egress, &flow.from, &trace, output)?;
         self.end(Direction::Ingress, &flow.to, &trace, output)

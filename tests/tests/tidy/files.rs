@@ -121,6 +121,10 @@ fn modules_of_the_core_keep_their_distance() {
     let none: Vec<String> = Vec::new();
     assert_eq!(forbidden(&["spec"], &["crate::compile", "crate::analysis", "crate::query"]), none);
     assert_eq!(forbidden(&["compile"], &["crate::spec"]), none);
+    // Facts flow one way: the model knows no evaluator, the tables know no question.
+    let answers = ["crate::analysis", "crate::query", "crate::explain", "crate::graph", "crate::hypothetical"];
+    assert_eq!(forbidden(&["model", "compile"], &answers), none);
+    assert_eq!(forbidden(&["model"], &["crate::compile", "crate::spec"]), none);
     let shapes = ["crate::manifest", "crate::lower", "crate::coverage", "k8s_openapi"];
     assert_eq!(forbidden(&["spec", "compile", "query", "model", "analysis"], &shapes), none);
     assert_eq!(forbidden(&["lower", "coverage", "snapshot"], &["k8s_openapi"]), none);
