@@ -206,6 +206,11 @@ pub(crate) fn outcome_tone(outcome: Outcome) -> Tone {
     }
 }
 
+/// What to say of an isolated end without an admitting rule.
+pub(super) fn no_rule(end: &End) -> &'static str {
+    if end.outcome == Outcome::Denied { "no rule admits it" } else { "no rule admits it for sure" }
+}
+
 fn reason(end: &End, names: &Names<'_>) -> String {
     if let Some(rule) = end.admitting.first() {
         let policy = names.policy(rule.policy);
@@ -228,7 +233,7 @@ fn reason(end: &End, names: &Names<'_>) -> String {
         return format!("{depends}{}", because(end.rule));
     }
     let policies: Vec<_> = end.isolating.iter().map(|policy| names.policy(*policy)).collect();
-    format!("{depends}isolated by {}, no rule admits it for sure", policies.join(", "))
+    format!("{depends}isolated by {}, {}", policies.join(", "), no_rule(end))
 }
 
 /// A few words for rules that decide without a policy.

@@ -5,7 +5,7 @@ use std::io;
 use policy_core::explain::{EntryTrace, PolicyTrace, RuleTrace, Trace, explain};
 use policy_core::model::{Direction, End, Flag, Hit, Verdict};
 
-use super::can::{Part, because, nothing_to_ask, outcome_tone, overall, parts, remark_text};
+use super::can::{Part, because, no_rule, nothing_to_ask, outcome_tone, overall, parts, remark_text};
 use super::question::{is_document, tone};
 use crate::args::{ExplainArgs, Format};
 use crate::dto::answer::rule_path;
@@ -173,7 +173,7 @@ fn mark(hit: Hit, output: &Output<'_>) -> String {
 fn summary(end: &End) -> String {
     match (end.isolating.len(), end.admitting.len()) {
         (0, _) => because(end.rule).to_owned(),
-        (policies, 0) => format!("isolated by {}, no rule admits it for sure", counted(policies, "policy")),
+        (policies, 0) => format!("isolated by {}, {}", counted(policies, "policy"), no_rule(end)),
         (policies, rules) => {
             format!("isolated by {}, admitted by {}", counted(policies, "policy"), counted(rules, "rule"))
         }
