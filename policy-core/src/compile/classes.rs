@@ -1,5 +1,7 @@
 //! Label classes: pods that every selector and every port name treats alike (design: subject and peer classes).
 
+use std::sync::Arc;
+
 use fixedbitset::FixedBitSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -97,6 +99,7 @@ impl<'a> Classifier<'a> {
         let mut tables: Interner<PortTableId, PortTable> = Interner::default();
         let mut classes: Interner<ClassId, Class> = Interner::default();
         let no_table = tables.intern(PortTable::default());
+        let mut known: FxHashMap<(NamespaceId, usize, usize), ClassId> = FxHashMap::default();
         let of_pod = cluster
             .pods
             .values()
@@ -104,13 +107,17 @@ impl<'a> Classifier<'a> {
                 if premise::is_host(pod, profile) {
                     return None;
                 }
-                let projection = projections.intern(pod_keys.project(&pod.labels));
-                let ports = if names.is_empty() {
-                    no_table
-                } else {
-                    tables.intern(PortTable::new(&pod.ports, &names, profile))
-                };
-                Some(classes.intern(Class { namespace: pod.namespace, projection, ports }))
+                // Replicas share their labels and ports: look at each shared pair once.
+                let key = (pod.namespace, pod.labels.allocation(), Arc::as_ptr(&pod.ports).addr());
+                Some(*known.entry(key).or_insert_with(|| {
+                    let projection = projections.intern(pod_keys.project(&pod.labels));
+                    let ports = if names.is_empty() {
+                        no_table
+                    } else {
+                        tables.intern(PortTable::new(&pod.ports, &names, profile))
+                    };
+                    classes.intern(Class { namespace: pod.namespace, projection, ports })
+                }))
             })
             .collect();
         let classes = classes.into_keys();

@@ -93,10 +93,6 @@ crate::id_type!(
     SenderId
 );
 crate::id_type!(
-    /// A distinct set of source kinds.
-    RegionId
-);
-crate::id_type!(
     /// A distinct list of wide class sets.
     WideId
 );

@@ -5,21 +5,18 @@
 //! short list of exceptions. What a destination admits cuts the source kinds into a few regions that depend on its
 //! ingress profile. A row is the product of the two, made on demand and never stored.
 
-mod count;
-
 use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use self::count::{Tally, Weights};
 use crate::compile::groups::Role;
 use crate::compile::interner::Interner;
 use crate::compile::kinds::{Kind, Kinds, Signatures};
 use crate::compile::table::Term;
 use crate::compile::values::Values;
 use crate::compile::{
-    BlockId, CellId, ClassSetId, Compiled, PeersId, PortExprId, PortNameId, PortTableId, ProfileId, RegionId, SenderId,
+    BlockId, CellId, ClassSetId, Compiled, PeersId, PortExprId, PortNameId, PortTableId, ProfileId, SenderId,
     SourceKindId, ValueId, ViewId, WideId,
 };
 use crate::ids::{Id, IdVec};
@@ -27,8 +24,6 @@ use crate::model::{Direction, Family, Hit};
 
 /// Disjoint regions of source kinds, by value; kinds in no region have the value nothing.
 type Regions = Vec<(ValueId, FixedBitSet)>;
-/// The sources of a region, by sender, with their weights together.
-type SenderWeights = Rc<[(SenderId, u64)]>;
 /// The source kinds that a peer list matches, by how surely.
 type Matched = Rc<Vec<(Hit, FixedBitSet)>>;
 /// What tells the ingress cuts of destinations apart. The family is there only if blocks are among the peers.
@@ -42,8 +37,6 @@ struct IngressCut {
     /// What everybody in no region may send.
     base: ValueId,
     regions: Regions,
-    /// The regions by content: many destinations admit the same sources.
-    shapes: Vec<RegionId>,
     /// The senders in some region: the only ones whose rules matter.
     senders: FixedBitSet,
 }
@@ -109,8 +102,6 @@ pub(super) struct Rows<'a> {
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
     ingress_cuts: FxHashMap<IngressKey, Rc<IngressCut>>,
     wide_values: FxHashMap<WideId, WideValues>,
-    shapes: Interner<RegionId, FixedBitSet>,
-    region_weights: FxHashMap<(RegionId, Role, Weighing), SenderWeights>,
     weighed: FxHashMap<(WideId, Role, Weighing), Rc<Weights>>,
     tally: Tally,
     /// What rows count without their exceptions.
@@ -168,8 +159,6 @@ impl<'a> Rows<'a> {
             matched: FxHashMap::default(),
             ingress_cuts: FxHashMap::default(),
             wide_values: FxHashMap::default(),
-            shapes: Interner::default(),
-            region_weights: FxHashMap::default(),
             weighed: FxHashMap::default(),
             tally: Tally::default(),
             counted: FxHashMap::default(),
@@ -353,8 +342,7 @@ impl<'a> Rows<'a> {
         } else {
             senders.insert_range(..);
         }
-        let shapes = regions.iter().map(|(_, region)| self.shapes.intern(region.clone())).collect();
-        let cut = Rc::new(IngressCut { base, regions, shapes, senders });
+        let cut = Rc::new(IngressCut { base, regions, senders });
         self.ingress_cuts.insert(key, Rc::clone(&cut));
         cut
     }
@@ -462,5 +450,137 @@ impl<'a> Rows<'a> {
             kinds.sort_unstable();
         }
         regions.into_iter().collect()
+    }
+
+    /// The number of (source, protocol, port) that are certainly admitted, sources weighted.
+    pub(super) fn count(&mut self, row: &Row, weighing: Weighing, weights: &IdVec<SourceKindId, u64>) -> u128 {
+        let wide = self.wide_values(row.sending.wide);
+        let cut = row.ingress.map(|key| self.ingress_cut(key));
+        let key = (row.ingress, row.sending.wide, row.role, weighing);
+        let base = match self.counted.get(&key) {
+            Some(known) => *known,
+            None => {
+                let count = self.count_all(cut.as_deref(), row, weighing, weights);
+                self.counted.insert(key, count);
+                count
+            }
+        };
+        let (mut more, mut less) = (0, 0);
+        for (sender, value) in &row.sending.exceptions {
+            let (role, _) = *self.senders.keys().at(*sender);
+            if !role.meets(row.role) {
+                continue;
+            }
+            let before = *wide.at(*sender);
+            let mut change = |rows: &mut Self, admitted: ValueId, weight: u64| {
+                let (after, before) =
+                    (rows.values.intersection(*value, admitted), rows.values.intersection(before, admitted));
+                more += u128::from(weight) * rows.values.count(after);
+                less += u128::from(weight) * rows.values.count(before);
+            };
+            let everything = self.values.everything();
+            let mut left = self.weight(*sender, weights);
+            for (admitted, region) in cut.iter().flat_map(|cut| &cut.regions) {
+                let inside = self.sent_by.at(*sender).iter().filter(|kind| region.contains(kind.index()));
+                let weight: u64 = inside.map(|kind| *weights.at(*kind)).sum();
+                left -= weight;
+                if weight > 0 {
+                    change(self, *admitted, weight);
+                }
+            }
+            change(self, cut.as_ref().map_or(everything, |cut| cut.base), left);
+        }
+        base + more - less
+    }
+
+    fn weight(&self, sender: SenderId, weights: &IdVec<SourceKindId, u64>) -> u64 {
+        self.sent_by.at(sender).iter().map(|kind| *weights.at(*kind)).sum()
+    }
+
+    /// The count of a row without exceptions.
+    fn count_all(
+        &mut self,
+        cut: Option<&IngressCut>,
+        row: &Row,
+        weighing: Weighing,
+        weights: &IdVec<SourceKindId, u64>,
+    ) -> u128 {
+        let (wide_id, role) = (row.sending.wide, row.role);
+        let wide = self.wide_values(wide_id);
+        let everything = self.values.everything();
+        let all = self.weigh_wide((wide_id, role, weighing), weights);
+        let base = cut.map_or(everything, |cut| cut.base);
+        let mut total = self.weigh(&all, base);
+        let mut tally = std::mem::take(&mut self.tally);
+        for (admitted, region) in cut.iter().flat_map(|cut| &cut.regions) {
+            for kind in region.ones().map(SourceKindId::from_index) {
+                let sender = *self.sender_of.at(kind);
+                if role == Role::Pod || self.senders.keys().at(sender).0.meets(role) {
+                    tally.add(*wide.at(sender), *weights.at(kind));
+                }
+            }
+            let inside = tally.take();
+            total = total + self.weigh(&inside, *admitted) - self.weigh(&inside, base);
+        }
+        self.tally = tally;
+        total
+    }
+
+    /// The weights of all sources that meet a role, by what they may send.
+    fn weigh_wide(&mut self, key: (WideId, Role, Weighing), weights: &IdVec<SourceKindId, u64>) -> Rc<Weights> {
+        let (wide, role, _) = key;
+        if let Some(known) = self.weighed.get(&key) {
+            return Rc::clone(known);
+        }
+        let values = self.wide_values(wide);
+        let mut tally = Tally::default();
+        for (sender, value) in values.iter().filter(|(sender, _)| self.senders.keys().at(*sender).0.meets(role)) {
+            tally.add(*value, self.weight(sender, weights));
+        }
+        let weighed = Rc::new(tally.take());
+        self.weighed.insert(key, Rc::clone(&weighed));
+        weighed
+    }
+
+    fn weigh(&mut self, weights: &[(ValueId, u64)], admitted: ValueId) -> u128 {
+        let mut total = 0;
+        for (value, weight) in weights {
+            let value = self.values.intersection(*value, admitted);
+            total += u128::from(*weight) * self.values.count(value);
+        }
+        total
+    }
+}
+
+/// Weights by value, sorted.
+type Weights = Vec<(ValueId, u64)>;
+
+/// Adds up weights by value; kept between uses, because it is as long as there are values.
+#[derive(Debug, Default)]
+struct Tally {
+    weights: Vec<u64>,
+    touched: Vec<ValueId>,
+}
+
+impl Tally {
+    fn add(&mut self, value: ValueId, weight: u64) {
+        if self.weights.len() <= value.index() {
+            self.weights.resize(value.index() + 1, 0);
+        }
+        if let Some(known) = self.weights.get_mut(value.index()) {
+            if *known == 0 {
+                self.touched.push(value);
+            }
+            *known += weight;
+        }
+    }
+
+    /// What was added since the last time.
+    fn take(&mut self) -> Weights {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        let weights = &mut self.weights;
+        let take = |value: ValueId| (value, weights.get_mut(value.index()).map(std::mem::take).unwrap_or_default());
+        self.touched.drain(..).map(take).collect()
     }
 }
