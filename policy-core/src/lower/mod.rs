@@ -163,7 +163,7 @@ mod tests {
         let make = |name| pod("x", name).labels([("app", "web")]).port(Some("http"), "TCP", 8080).done();
         let (cluster, _) = lower_all(vec![make("a"), make("b")]);
         let [a, b] = [0, 1].map(|index| cluster.pods.at(crate::ids::PodId::from_index(index)));
-        assert!(a.labels.same_allocation(&b.labels));
+        assert_eq!(a.labels.allocation(), b.labels.allocation());
         assert!(std::sync::Arc::ptr_eq(&a.ports, &b.ports));
     }
 
