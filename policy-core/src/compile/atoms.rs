@@ -63,10 +63,6 @@ impl Atoms {
         self.classes.keys().at(id)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.classes.keys().len()
-    }
-
     /// The class of an address.
     pub(super) fn of_address(&self, address: IpAddr) -> AddressClassId {
         let class = match address {

@@ -264,12 +264,6 @@ impl Compiled {
     pub fn class_count(&self) -> usize {
         self.classes.classes.len()
     }
-
-    /// The number of address classes.
-    #[must_use]
-    pub fn address_class_count(&self) -> usize {
-        self.atoms.len()
-    }
 }
 
 impl Policies for Compiled {

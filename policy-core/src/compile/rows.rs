@@ -98,7 +98,6 @@ pub(super) struct Rows<'a> {
     /// Egress terms with port names, by name: without peers, and with wide ones.
     named_to_anybody: FxHashMap<PortNameId, Vec<Sent>>,
     named_to_wide: FxHashMap<(WideId, PortNameId), Vec<Sent>>,
-    named_ports_sent: bool,
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
     ingress_cuts: FxHashMap<IngressKey, Rc<IngressCut>>,
     wide_values: FxHashMap<WideId, WideValues>,
@@ -155,7 +154,6 @@ impl<'a> Rows<'a> {
             wide_sets: Interner::default(),
             named_to_anybody: FxHashMap::default(),
             named_to_wide: FxHashMap::default(),
-            named_ports_sent: false,
             matched: FxHashMap::default(),
             ingress_cuts: FxHashMap::default(),
             wide_values: FxHashMap::default(),
@@ -175,7 +173,6 @@ impl<'a> Rows<'a> {
             for term in &self.compiled.table.profiles(Direction::Egress).at(*profile).terms {
                 let sent = Sent { sender, ports: term.ports };
                 let peers = self.compiled.table.peers.at(term.peers);
-                self.named_ports_sent |= !self.values.names(term.ports).is_empty();
                 if peers.any {
                     for name in self.values.names(term.ports) {
                         self.named_to_anybody.entry(*name).or_default().push(sent);
@@ -223,9 +220,8 @@ impl<'a> Rows<'a> {
     pub(super) fn row(&mut self, destination: &Kind, family: Family) -> Option<Row> {
         let view = destination.view(family)?;
         let ingress = self.ingress_key(destination, family);
-        let table = destination.table.filter(|_| self.named_ports_sent);
         let cut = ingress.map(|key| self.ingress_cut(key));
-        let sending = self.sending(destination.cell, view, table, cut.as_ref().map(|cut| &cut.senders));
+        let sending = self.sending(destination.cell, view, destination.table, cut.as_ref().map(|cut| &cut.senders));
         Some(Row { ingress, sending, role: destination.role })
     }
 

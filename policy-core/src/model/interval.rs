@@ -97,12 +97,6 @@ impl<T: Point> IntervalSet<T> {
         self.intervals.is_empty()
     }
 
-    /// Whether every number is in the set.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.intervals == [(T::MIN, T::MAX)]
-    }
-
     /// The smallest number of the set.
     #[must_use]
     pub fn first(&self) -> Option<T> {
