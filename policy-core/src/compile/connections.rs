@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::compile::groups::{Group, GroupId, Role, groups};
 use crate::compile::interner::Interner;
-use crate::compile::kinds::{Kind, Kinds, Signatures};
+use crate::compile::kinds::{Kinds, Signatures};
 use crate::compile::ports::PortValue;
-use crate::compile::rows::{Row, Rows, Weighing};
+use crate::compile::rows::{Row, Rows};
 use crate::compile::{Compiled, DestinationKindId, SourceKindId};
 use crate::ids::{IdVec, NodeId, PodId};
 use crate::model::{Cluster, Direction, Family, KnobSet, PortSet, Profile};
@@ -66,50 +66,60 @@ impl Sides {
         let destinations = Kinds::new(compiled, &groups, Direction::Ingress, &egress);
         Self { groups, ingress, egress, sources, destinations }
     }
-}
 
-/// The row of a kind of destination, with the families for which it holds: one row when both families agree.
-fn family_rows(rows: &mut Rows<'_>, kind: &Kind) -> Vec<(Vec<Family>, Row)> {
-    let mut of_kind: Vec<(Vec<Family>, Row)> = Vec::new();
-    for family in Family::ALL {
-        let Some(row) = rows.row(kind, family) else { continue };
-        match of_kind.iter_mut().find(|(_, known)| *known == row) {
-            Some((families, _)) => families.push(family),
-            None => of_kind.push((vec![family], row)),
-        }
+    fn rows<'a>(&'a self, compiled: &'a Compiled) -> Rows<'a> {
+        let weight = |groups: &Vec<GroupId>| {
+            let in_family = |family| {
+                let speak = groups.iter().filter(|group| self.groups.at(**group).families.contains(&family));
+                speak.map(|group| self.members(*group)).sum::<u32>()
+            };
+            Family::ALL.map(in_family)
+        };
+        let weights = self.sources.groups.values().map(weight).collect();
+        Rows::new(compiled, &self.sources, &self.destinations, [&self.ingress, &self.egress], weights)
     }
-    of_kind
+
+    /// The number of endpoints in a group; outside counts as one.
+    fn members(&self, group: GroupId) -> u32 {
+        let group = self.groups.at(group);
+        u32::try_from((group.pods.len() + group.nodes.len()).max(1)).unwrap_or(u32::MAX)
+    }
 }
 
 /// Computes all connections.
 #[must_use]
 pub fn connections(compiled: &Compiled, cluster: &Cluster, profile: &Profile) -> Connections {
     let sides = Sides::new(compiled, cluster, profile);
-    let mut rows = Rows::new(compiled, &sides.sources, &sides.ingress, &sides.egress);
-    let mut destinations_of: BTreeMap<(Row, Vec<Family>), Vec<GroupId>> = BTreeMap::new();
-    for (id, kind) in sides.destinations.kinds.iter() {
-        for (families, row) in family_rows(&mut rows, kind) {
-            destinations_of.entry((row, families)).or_default().extend_from_slice(sides.destinations.groups.at(id));
-        }
-    }
+    let mut rows = sides.rows(compiled);
     let mut sets: Interner<GroupSetId, Vec<GroupId>> = Interner::default();
     let mut set = |mut groups: Vec<GroupId>| {
         groups.sort_unstable();
         sets.intern(groups)
     };
     let mut found: BTreeMap<(GroupSetId, GroupSetId, PortOrder), Vec<Family>> = BTreeMap::new();
-    for ((row, families), destinations) in destinations_of {
-        let destinations = set(destinations);
-        for (value, kinds) in rows.regions(&row) {
-            let members = kinds.into_iter().flat_map(|kind| sides.sources.groups.at(kind).iter().copied());
-            let speaks = |group: &GroupId| sides.groups.at(*group).families.iter().any(|of| families.contains(of));
-            let sources: Vec<GroupId> = members.filter(speaks).collect();
-            if sources.is_empty() {
-                continue;
+    for (key, of_cut) in rows.by_cut() {
+        let cut = rows.cut(key);
+        let mut destinations_of: BTreeMap<Row, Vec<GroupId>> = BTreeMap::new();
+        for (id, families) in of_cut {
+            for row in rows.of(id, &families) {
+                destinations_of.entry(row).or_default().extend_from_slice(sides.destinations.groups.at(id));
             }
-            let sources = set(sources);
-            let PortValue { certain, possible, knobs } = rows.values.get(value).clone();
-            found.entry((sources, destinations, (certain, possible, knobs))).or_default().extend(&families);
+        }
+        for (row, destinations) in destinations_of {
+            let destinations = set(destinations);
+            for (value, kinds) in rows.regions(&cut, &row) {
+                let members = kinds.into_iter().flat_map(|kind| sides.sources.groups.at(kind).iter().copied());
+                let speaks =
+                    |group: &GroupId| sides.groups.at(*group).families.iter().any(|of| row.families.contains(of));
+                let sources: Vec<GroupId> = members.filter(speaks).collect();
+                if sources.is_empty() {
+                    continue;
+                }
+                let sources = set(sources);
+                let PortValue { certain, possible, knobs } = rows.values.get(value).clone();
+                let ports = (certain, possible, knobs);
+                found.entry((sources, destinations, ports)).or_default().extend(&row.families);
+            }
         }
     }
     let block = |((sources, destinations, (certain, possible, knobs)), families)| Block {
@@ -134,30 +144,15 @@ type PortOrder = (PortSet, PortSet, KnobSet);
 #[must_use]
 pub fn count_admitted(compiled: &Compiled, cluster: &Cluster, profile: &Profile) -> u128 {
     let sides = Sides::new(compiled, cluster, profile);
-    let mut rows = Rows::new(compiled, &sides.sources, &sides.ingress, &sides.egress);
-    let weight = |groups: &Vec<GroupId>, families: &[Family]| -> u64 {
-        let members = |group: &GroupId| {
-            let group = sides.groups.at(*group);
-            let members = u64::try_from((group.pods.len() + group.nodes.len()).max(1)).unwrap_or(u64::MAX);
-            members * group.families.iter().filter(|family| families.contains(family)).count() as u64
-        };
-        groups.iter().map(members).sum()
-    };
-    let weights = |families: &[Family]| -> IdVec<SourceKindId, u64> {
-        sides.sources.groups.values().map(|groups| weight(groups, families)).collect()
-    };
-    let [v4, v6] = Family::ALL.map(|family| weights(&[family]));
-    let both = weights(&Family::ALL);
+    let mut rows = sides.rows(compiled);
     let mut total = 0;
-    for (id, kind) in sides.destinations.kinds.iter() {
-        for (families, row) in family_rows(&mut rows, kind) {
-            let (name, weights) = match families.as_slice() {
-                [Family::V4] => (Weighing::V4, &v4),
-                [Family::V6] => (Weighing::V6, &v6),
-                _ => (Weighing::Both, &both),
-            };
-            let destinations = weight(sides.destinations.groups.at(id), &families) / families.len() as u64;
-            total += u128::from(destinations) * rows.count(&row, name, weights);
+    for (key, of_cut) in rows.by_cut() {
+        rows.cut(key);
+        for (id, families) in of_cut {
+            let destinations: u32 = sides.destinations.groups.at(id).iter().map(|group| sides.members(*group)).sum();
+            for row in rows.of(id, &families) {
+                total += u128::from(destinations) * rows.count(&row);
+            }
         }
     }
     total

@@ -15,6 +15,7 @@ use crate::model::{Direction, Family};
 #[derive(Debug)]
 pub(super) struct Signatures {
     cell_of: IdVec<ClassId, CellId>,
+    cell_count: usize,
     /// The cells that each used class set is made of, each once.
     cells: FxHashMap<ClassSetId, Vec<CellId>>,
     view_of: FxHashMap<AddressClassId, ViewId>,
@@ -32,8 +33,8 @@ impl Signatures {
         let mut sets: Vec<ClassSetId> = peers().map(|peers| peers.classes).collect();
         sets.sort_unstable();
         sets.dedup();
-        let cell_of = refine(compiled, &sets);
-        let mut seen_for: IdVec<CellId, Option<ClassSetId>> = cell_of.values().map(|_| None).collect();
+        let (cell_of, cell_count) = refine(compiled, &sets);
+        let mut seen_for: IdVec<CellId, Option<ClassSetId>> = (0..cell_count).map(|_| None).collect();
         let cells_of = |set: &ClassSetId| {
             let cells = compiled.table.sets.at(*set).iter().map(|class| *cell_of.at(class));
             let fresh = |cell: &CellId| seen_for.at_mut(*cell).replace(*set) != Some(*set);
@@ -57,12 +58,17 @@ impl Signatures {
                 views.intern(AddressClass { certain, possible, knobs })
             });
         }
-        Self { cell_of, cells, view_of, views: views.into_keys() }
+        Self { cell_of, cell_count, cells, view_of, views: views.into_keys() }
     }
 
     /// The cells that make up a class set.
     pub(super) fn cells(&self, set: ClassSetId) -> &[CellId] {
         self.cells.get(&set).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// All cells.
+    pub(super) fn all_cells(&self) -> impl Iterator<Item = CellId> + use<> {
+        (0..self.cell_count).map(CellId::from_index)
     }
 
     pub(super) fn view(&self, id: ViewId) -> &AddressClass {
@@ -71,7 +77,8 @@ impl Signatures {
 }
 
 /// Splits the classes into cells, so that each set is a union of cells: partition refinement, linear in the sets.
-fn refine(compiled: &Compiled, sets: &[ClassSetId]) -> IdVec<ClassId, CellId> {
+/// Also tells how many cells there are.
+fn refine(compiled: &Compiled, sets: &[ClassSetId]) -> (IdVec<ClassId, CellId>, usize) {
     let count = compiled.classes.classes.len();
     let mut cell_of: Vec<usize> = vec![0; count];
     let mut sizes: Vec<usize> = vec![count];
@@ -125,7 +132,7 @@ fn refine(compiled: &Compiled, sets: &[ClassSetId]) -> IdVec<ClassId, CellId> {
             }
         }
     }
-    cell_of.into_iter().map(CellId::from_index).collect()
+    (cell_of.into_iter().map(CellId::from_index).collect(), sizes.len())
 }
 
 /// What makes an end one kind.
@@ -187,6 +194,11 @@ impl<I: Id> Kinds<I> {
             }
             members.at_mut(kind).push(id);
         }
-        Self { kinds: kinds.into_keys(), groups: members }
+        // Those of one profile side by side: what depends on the profile is then done for a run of kinds.
+        let kinds = kinds.into_keys();
+        let mut order: Vec<I> = kinds.ids().collect();
+        order.sort_by_key(|kind| (kinds.at(*kind).profile, kinds.at(*kind).role, *kind));
+        let groups = order.iter().map(|kind| std::mem::take(members.at_mut(*kind))).collect();
+        Self { kinds: order.into_iter().map(|kind| *kinds.at(kind)).collect(), groups }
     }
 }

@@ -7,13 +7,17 @@ mod atoms;
 mod class_set;
 mod classes;
 pub mod connections;
+mod cuts;
 pub mod groups;
 mod interner;
 mod kinds;
 pub mod ports;
 mod rows;
 mod selectors;
+mod senders;
+mod shares;
 mod table;
+mod tally;
 mod values;
 
 use crate::compile::atoms::Atoms;

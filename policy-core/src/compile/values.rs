@@ -21,7 +21,6 @@ pub(super) struct Values {
     names: IdVec<PortExprId, Vec<PortNameId>>,
     /// What each table calls by which name.
     tables: IdVec<PortTableId, Vec<(PortNameId, ValueId)>>,
-    counts: FxHashMap<ValueId, u128>,
 }
 
 impl Values {
@@ -46,7 +45,6 @@ impl Values {
             fixed,
             names,
             tables,
-            counts: FxHashMap::default(),
         }
     }
 
@@ -99,14 +97,9 @@ impl Values {
         id
     }
 
-    /// The number of ports that are certainly in a value.
-    pub(super) fn count(&mut self, id: ValueId) -> u128 {
-        if let Some(known) = self.counts.get(&id) {
-            return *known;
-        }
-        let count = u128::from(self.get(id).certain.count());
-        self.counts.insert(id, count);
-        count
+    /// All values, by id.
+    pub(super) fn all(&self) -> &IdVec<ValueId, PortValue> {
+        self.interner.keys()
     }
 
     /// What a port list admits at a destination with this table, if its peers match as `hit` says.

@@ -1,0 +1,158 @@
+//! What destinations admit: the source kinds, cut into regions by the rules of one ingress profile.
+
+use std::rc::Rc;
+
+use fixedbitset::FixedBitSet;
+use rustc_hash::FxHashMap;
+
+use crate::compile::kinds::{Kind, Kinds, Signatures};
+use crate::compile::table::Term;
+use crate::compile::values::Values;
+use crate::compile::{BlockId, CellId, Compiled, PeersId, PortTableId, ProfileId, SourceKindId, ValueId};
+use crate::ids::{Id, IdVec};
+use crate::model::{Direction, Family, Hit};
+
+/// What tells the cuts of destinations apart. The table is there only if names are among the ports, the family only
+/// if blocks are among the peers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct CutKey {
+    profile: ProfileId,
+    table: Option<PortTableId>,
+    family: Option<Family>,
+}
+
+/// Disjoint regions of source kinds, by value.
+type Regions = Vec<(ValueId, FixedBitSet)>;
+/// The source kinds that a peer list matches, by how surely.
+type Matched = Rc<Vec<(Hit, FixedBitSet)>>;
+
+/// What a destination admits.
+#[derive(Debug)]
+pub(super) struct Cut {
+    /// What everybody in no region may send.
+    pub(super) base: ValueId,
+    /// What others may send, never `base`; none is empty.
+    pub(super) regions: Regions,
+}
+
+/// Makes cuts.
+#[derive(Debug)]
+pub(super) struct Cuts<'a> {
+    compiled: &'a Compiled,
+    signatures: &'a Signatures,
+    universe: usize,
+    /// Source kinds by the cell of their class.
+    by_cell: IdVec<CellId, Vec<usize>>,
+    /// Source kinds by the blocks that hold their address, in one family.
+    by_block: FxHashMap<(BlockId, Family), Vec<(usize, Hit)>>,
+    matched: FxHashMap<(PeersId, Option<Family>), Matched>,
+}
+
+impl<'a> Cuts<'a> {
+    /// `signatures` are those of the peer lists of ingress rules.
+    pub(super) fn new(compiled: &'a Compiled, sources: &Kinds<SourceKindId>, signatures: &'a Signatures) -> Self {
+        let mut by_cell: IdVec<CellId, Vec<usize>> = signatures.all_cells().map(|_| Vec::new()).collect();
+        let mut by_block: FxHashMap<(BlockId, Family), Vec<(usize, Hit)>> = FxHashMap::default();
+        for (id, kind) in sources.kinds.iter() {
+            if let Some(cell) = kind.cell {
+                by_cell.at_mut(cell).push(id.index());
+            }
+            for (family, view) in Family::ALL.into_iter().filter_map(|family| Some((family, kind.view(family)?))) {
+                for (block, hit) in signatures.view(view).blocks() {
+                    by_block.entry((block, family)).or_default().push((id.index(), hit));
+                }
+            }
+        }
+        let universe = sources.kinds.len();
+        Self { compiled, signatures, universe, by_cell, by_block, matched: FxHashMap::default() }
+    }
+
+    /// What a kind of destination admits depends on this alone; `None` when it is not isolated (NP-4).
+    pub(super) fn key(&self, destination: &Kind, family: Family) -> Option<CutKey> {
+        let profile = destination.profile?;
+        let isolation = self.compiled.table.profiles(Direction::Ingress).at(profile);
+        if isolation.policies.is_empty() {
+            return None;
+        }
+        let blocks = isolation.terms.iter().any(|term| !self.compiled.table.peers.at(term.peers).blocks.is_empty());
+        let names = isolation.terms.iter().any(|term| !self.compiled.table.ports.at(term.ports).names().is_empty());
+        Some(CutKey { profile, table: destination.table.filter(|_| names), family: blocks.then_some(family) })
+    }
+
+    /// Cuts the sources.
+    pub(super) fn cut(&mut self, values: &mut Values, key: Option<CutKey>) -> Cut {
+        let Some(CutKey { profile, table, family }) = key else {
+            return Cut { base: values.everything(), regions: Regions::new() };
+        };
+        let compiled = self.compiled;
+        let terms: &[Term] = &compiled.table.profiles(Direction::Ingress).at(profile).terms;
+        let mut base = values.unasked(compiled);
+        for term in terms.iter().filter(|term| compiled.table.peers.at(term.peers).any) {
+            let value = values.resolve(term.ports, table, Hit::Yes);
+            base = values.union(base, value);
+        }
+        let mut regions = Regions::new();
+        for term in terms.iter().filter(|term| !compiled.table.peers.at(term.peers).any) {
+            for (hit, matched) in self.matched(term.peers, family).iter() {
+                let value = values.resolve(term.ports, table, *hit);
+                raise(values, base, &mut regions, value, matched);
+            }
+        }
+        regions.retain(|(value, region)| *value != base && !region.is_clear());
+        Cut { base, regions }
+    }
+
+    /// The source kinds that a peer list matches, by how surely.
+    fn matched(&mut self, peers: PeersId, family: Option<Family>) -> Matched {
+        let list = self.compiled.table.peers.at(peers);
+        let family = family.filter(|_| !list.blocks.is_empty());
+        if let Some(known) = self.matched.get(&(peers, family)) {
+            return Rc::clone(known);
+        }
+        let mut by_hit: Vec<(Hit, FixedBitSet)> = vec![(Hit::Yes, FixedBitSet::with_capacity(self.universe))];
+        let mut mark =
+            |hit: Hit, kinds: &mut dyn Iterator<Item = usize>| match by_hit.iter_mut().find(|(known, _)| *known == hit)
+            {
+                Some((_, bits)) => bits.extend(kinds),
+                None => {
+                    let mut bits = FixedBitSet::with_capacity(self.universe);
+                    bits.extend(kinds);
+                    by_hit.push((hit, bits));
+                }
+            };
+        let cells = self.signatures.cells(list.classes).iter();
+        mark(Hit::Yes, &mut cells.flat_map(|cell| self.by_cell.at(*cell)).copied());
+        if let Some(family) = family {
+            for (kind, hit) in list.blocks.iter().filter_map(|block| self.by_block.get(&(*block, family))).flatten() {
+                mark(*hit, &mut std::iter::once(*kind));
+            }
+        }
+        let matched = Rc::new(by_hit);
+        self.matched.insert((peers, family), Rc::clone(&matched));
+        matched
+    }
+}
+
+/// Adds `value` to what the kinds in `matched` have: those in no region have `base`.
+fn raise(values: &mut Values, base: ValueId, regions: &mut Regions, value: ValueId, matched: &FixedBitSet) {
+    let mut raised = Regions::new();
+    let mut rest = matched.clone();
+    for (before, region) in regions.iter_mut() {
+        rest.difference_with(region);
+        let after = values.union(*before, value);
+        if after == *before || region.is_disjoint(matched) {
+            continue;
+        }
+        let mut moved = region.clone();
+        moved.intersect_with(matched);
+        region.difference_with(matched);
+        raised.push((after, moved));
+    }
+    raised.push((values.union(base, value), rest));
+    for (value, moved) in raised {
+        match regions.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, region)) => region.union_with(&moved),
+            None => regions.push((value, moved)),
+        }
+    }
+}
