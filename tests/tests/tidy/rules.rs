@@ -88,7 +88,10 @@ fn id_of_case(name: &str) -> Option<String> {
 #[test]
 fn ids_are_recognised() {
     let found = ids("NP-4, `NP-16a`. (IN-3) TV-9 DNS-1123 NP-x A38 np-004 INP-3 HN-1/M-5 NP-2: NP-12abc CNP-9");
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["A38", "CNP-9", "HN-1", "IN-3", "M-5", "NP-16a", "NP-2", "NP-4"]);
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        ["A38", "CNP-9", "HN-1", "IN-3", "M-5", "NP-16a", "NP-2", "NP-4"]
+    );
     assert_eq!(id_of_case("np-016a-names-need-a-pod").as_deref(), Some("NP-16a"));
     assert_eq!(id_of_case("in-003-unknown-field").as_deref(), Some("IN-3"));
     assert_eq!(id_of_case("steps.yaml"), None);
