@@ -50,6 +50,10 @@ id_type!(
     /// A NetworkPolicy.
     PolicyId
 );
+id_type!(
+    /// A ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy.
+    ClusterPolicyId
+);
 
 /// A vector indexed by one id type.
 #[derive(Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::diagnostic::Diagnostic;
 use crate::lower::LowerOptions;
 use crate::lower::context::Context;
-use crate::model::Name;
-use crate::snapshot::{Body, NetworkPolicyBody, NodeBody, Object, PodBody, Snapshot, WorkloadBody};
+use crate::model::{ClusterPolicyKind, Name};
+use crate::snapshot::{Body, ClusterPolicyBody, NetworkPolicyBody, NodeBody, Object, PodBody, Snapshot, WorkloadBody};
 
 /// Namespace and name.
 pub(super) type Key = (Name, Name);
@@ -27,6 +27,8 @@ pub(super) struct Input<'a> {
     pub(super) workloads: BTreeMap<OwnerKey, (&'a Object, &'a WorkloadBody)>,
     /// NetworkPolicies.
     pub(super) policies: BTreeMap<Key, (&'a Object, &'a NetworkPolicyBody)>,
+    /// Cluster-wide policies.
+    pub(super) cluster_policies: BTreeMap<(ClusterPolicyKind, Name), (&'a Object, &'a ClusterPolicyBody)>,
 }
 
 impl<'a> Input<'a> {
@@ -68,6 +70,14 @@ impl<'a> Input<'a> {
             Body::NetworkPolicy(body) => {
                 self.namespaces.entry(namespace.clone()).or_default();
                 keep(&mut self.policies, (namespace, name), object, &**body)
+            }
+            Body::ClusterPolicy(body) => {
+                let kind = match &*object.kind {
+                    "AdminNetworkPolicy" => ClusterPolicyKind::AdminNetworkPolicy,
+                    "BaselineAdminNetworkPolicy" => ClusterPolicyKind::BaselineAdminNetworkPolicy,
+                    _ => ClusterPolicyKind::ClusterNetworkPolicy,
+                };
+                keep(&mut self.cluster_policies, (kind, name), object, &**body)
             }
         };
         report_duplicate(first.is_none(), object, first, context);

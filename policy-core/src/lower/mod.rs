@@ -5,6 +5,7 @@
 //! depend on the order of the input, and equal names, label sets and port lists share one allocation.
 
 mod addresses;
+mod cluster_policy;
 mod context;
 mod input;
 mod namespaces;
@@ -16,6 +17,8 @@ mod ports;
 mod selectors;
 #[cfg(test)]
 mod testing;
+mod tier_peers;
+mod tier_ports;
 mod workloads;
 
 use crate::diagnostic::Diagnostic;
@@ -39,7 +42,7 @@ impl Default for LowerOptions {
 
 /// Lowers a snapshot. Diagnostics are sorted by place.
 ///
-/// A policy that the API server would refuse (NP-31) is reported with all its problems, left out, and
+/// A policy that the API server would refuse (NP-31, CNP-12, ANP-1) is reported with all its problems, left out, and
 /// [`Cluster::incomplete`] is set.
 #[must_use]
 pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagnostic>) {
@@ -51,6 +54,7 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
     let nodes = nodes::lower(&input, &mut context);
     let lowered = workloads::lower(&input, &namespaces, &nodes, &mut context);
     let policies = network_policy::lower(&input, &namespaces.ids, &mut context);
+    let cluster_policies = cluster_policy::lower(&input, &mut context);
 
     if lowered.workloads.is_empty() {
         // IN-8
@@ -60,12 +64,13 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
             ),
         );
     }
-    cluster.incomplete |= policies.refused;
+    cluster.incomplete |= policies.refused || cluster_policies.refused;
     cluster.namespaces = namespaces.namespaces;
     cluster.nodes = nodes.nodes;
     cluster.workloads = lowered.workloads;
     cluster.pods = lowered.pods;
     cluster.policies = policies.policies;
+    cluster.cluster_policies = cluster_policies.policies;
     cluster.not_modelled = not_modelled(snapshot, &mut context);
     (cluster, context.into_diagnostics())
 }

@@ -92,12 +92,7 @@ fn ip_block_of(written: &Spanned<WrittenBlock>, context: &mut Context) -> Option
 fn net(written: &Spanned<Name>, context: &mut Context) -> Option<IpNet> {
     let text = &*written.value;
     let Some((net, oddity)) = parse_cidr(text) else {
-        let is_address = text.parse::<std::net::IpAddr>().ok();
-        let help = match is_address {
-            Some(address) => format!("for one address write `{}`", IpNet::from(address)),
-            None => "write an address and a prefix length, as in `10.0.0.0/8` or `fd00::/8`".to_owned(),
-        };
-        context.report(Diagnostic::error("NP-31", written.span, format!("`{text}` is not a CIDR")).help(help));
+        not_a_cidr("NP-31", written, context);
         return None;
     };
     if let Some(oddity) = oddity {
@@ -107,6 +102,16 @@ fn net(written: &Spanned<Name>, context: &mut Context) -> Option<IpNet> {
         context.report(Diagnostic::warning("NP-31", written.span, message).help(help));
     }
     Some(net)
+}
+
+/// Reports a text that should be a CIDR.
+pub(super) fn not_a_cidr(rule: &'static str, written: &Spanned<Name>, context: &mut Context) {
+    let text = &*written.value;
+    let help = match text.parse::<std::net::IpAddr>().ok() {
+        Some(address) => format!("for one address write `{}`", IpNet::from(address)),
+        None => "write an address and a prefix length, as in `10.0.0.0/8` or `fd00::/8`".to_owned(),
+    };
+    context.report(Diagnostic::error(rule, written.span, format!("`{text}` is not a CIDR")).help(help));
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ fn port_name(name: &Name, place: Option<Span>, end: Option<&Spanned<i64>>, conte
 }
 
 /// What keeps a text from being an IANA service name, which port names are.
-fn bad_port_name(name: &str) -> Option<&'static str> {
+pub(super) fn bad_port_name(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")
     } else if name.len() > 15 {
@@ -131,7 +131,7 @@ fn bad_port_name(name: &str) -> Option<&'static str> {
 }
 
 /// A protocol, TCP when it is left out (NP-14, NP-17).
-fn protocol(rule: &'static str, written: Option<&Spanned<Name>>, context: &mut Context) -> Option<Protocol> {
+pub(super) fn protocol(rule: &'static str, written: Option<&Spanned<Name>>, context: &mut Context) -> Option<Protocol> {
     let Some(written) = written else { return Some(Protocol::Tcp) };
     let protocol = Protocol::parse(&written.value);
     if protocol.is_none() {
@@ -146,7 +146,8 @@ fn protocol(rule: &'static str, written: Option<&Spanned<Name>>, context: &mut C
     protocol
 }
 
-fn port_number(rule: &'static str, number: i64, span: Option<Span>, context: &mut Context) -> Option<u16> {
+/// A port number: not 0, at most 65535.
+pub(super) fn port_number(rule: &'static str, number: i64, span: Option<Span>, context: &mut Context) -> Option<u16> {
     let port = u16::try_from(number).ok().filter(|port| *port != 0);
     if port.is_none() {
         let message = format!("`{number}` is not a port number");

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ids::Id;
 use crate::lower::{LowerOptions, lower};
-use crate::model::{Cluster, Name};
+use crate::manifest::{ReadOptions, read};
+use crate::model::{Cluster, ClusterPolicy, Name};
 use crate::snapshot::{
     Body, Container, ContainerPort, IpBlock, LabelSelector, NetworkPolicyBody, NetworkPolicySpec, NodeAddress,
     NodeBody, NodeStatus, Object, ObjectMeta, OwnerReference, PodBody, PodIp, PodSpec, PodStatus, SelectorRequirement,
     Snapshot, WorkloadBody,
 };
-use crate::source::{SourceId, Span, Spanned};
+use crate::source::{SourceId, SourceMap, Span, Spanned};
 
 /// An object in the making.
 #[derive(Clone)]
@@ -213,6 +214,60 @@ pub(super) fn block(cidr: &str, except: &[&str]) -> Spanned<IpBlock> {
 
 pub(super) fn lower_all(objects: Vec<Object>) -> (Cluster, Vec<Diagnostic>) {
     lower(&Snapshot { objects, incomplete: false }, &LowerOptions::default())
+}
+
+/// Reads and lowers one text beside a pod: the cluster, what was found, and where it points.
+pub(super) fn from_text(text: &str) -> (Cluster, Vec<Diagnostic>, Vec<String>) {
+    let mut sources = SourceMap::default();
+    sources.add("pod.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: x}}");
+    sources.add("policy.yaml", text);
+    let (snapshot, mut found) = read(&sources, &ReadOptions::default());
+    let (cluster, lowered) = lower(&snapshot, &LowerOptions::default());
+    found.extend(lowered);
+    let shown = |found: &Diagnostic| {
+        let place = found.primary.as_ref().map(|label| sources.text(label.span).lines().next().unwrap_or_default());
+        format!("{}: {} <{}>", found.rule, found.message, place.unwrap_or("nowhere"))
+    };
+    let shown = found.iter().map(shown).collect();
+    (cluster, found, shown)
+}
+
+/// A ClusterNetworkPolicy with this in its `spec` besides subject, tier and priority.
+pub(super) fn cnp(spec: &str) -> String {
+    let head = "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: a}";
+    format!("{head}\nspec:\n  subject: {{namespaces: {{}}}}\n  tier: Admin\n  priority: 10\n  {spec}\n")
+}
+
+/// The same as an AdminNetworkPolicy.
+pub(super) fn anp(spec: &str) -> String {
+    let head = "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: a}";
+    format!("{head}\nspec:\n  subject: {{namespaces: {{}}}}\n  priority: 10\n  {spec}\n")
+}
+
+/// The same as a BaselineAdminNetworkPolicy.
+pub(super) fn banp(spec: &str) -> String {
+    let head =
+        "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: BaselineAdminNetworkPolicy\nmetadata: {name: default}";
+    format!("{head}\nspec:\n  subject: {{namespaces: {{}}}}\n  {spec}\n")
+}
+
+/// What is found wrong with a policy, which is left out.
+pub(super) fn refused(text: &str) -> Vec<String> {
+    let (cluster, found, shown) = from_text(text);
+    assert!(found.iter().any(Diagnostic::is_error) && cluster.cluster_policies.is_empty(), "{shown:?}");
+    shown
+}
+
+/// The one cluster-wide policy of a text, and what is remarked on it.
+pub(super) fn accepted(text: &str) -> (ClusterPolicy, Vec<String>) {
+    let (cluster, found, shown) = from_text(text);
+    assert!(!found.iter().any(Diagnostic::is_error) && cluster.cluster_policies.len() == 1, "{shown:?}");
+    (cluster.cluster_policies.values().next().unwrap().clone(), shown)
+}
+
+/// The help with the first finding.
+pub(super) fn help(text: &str) -> String {
+    from_text(text).1.remove(0).help.unwrap()
 }
 
 fn of_severity(found: &[Diagnostic], severity: Severity) -> Vec<String> {

@@ -202,9 +202,16 @@ impl<'t> Reader<'t> {
 
 /// Whether an object of this kind matters enough that a missing apiVersion is an error.
 fn known_somewhere(kind: &str) -> bool {
-    ["v1", "apps/v1", "batch/v1", "networking.k8s.io/v1"]
-        .iter()
-        .any(|version| matches!(classify(version, kind), Class::Modelled(_)))
+    [
+        "v1",
+        "apps/v1",
+        "batch/v1",
+        "networking.k8s.io/v1",
+        "policy.networking.k8s.io/v1alpha2",
+        "policy.networking.k8s.io/v1alpha1",
+    ]
+    .iter()
+    .any(|version| matches!(classify(version, kind), Class::Modelled(_)))
 }
 
 /// The first line of an object's name for messages: `Kind namespace/name`.

@@ -415,7 +415,8 @@ pub(crate) fn object(raw: &str, span: Span, list: Option<&ListHead>, strings: &m
         }
     };
     let model = match classify(&api_version, &kind) {
-        Class::Modelled(Model::NetworkPolicy) => return None,
+        // Few, and worth their places.
+        Class::Modelled(model) if model == Model::NetworkPolicy || model.is_cluster_policy() => return None,
         Class::Modelled(model) => Some(model),
         Class::NotModelled(_) => None,
         Class::Legacy(_) | Class::WrongVersion(_) | Class::Misspelt(_) => return None,

@@ -18,10 +18,13 @@ pub(crate) enum Model {
     Job,
     CronJob,
     NetworkPolicy,
+    ClusterNetworkPolicy,
+    AdminNetworkPolicy,
+    BaselineAdminNetworkPolicy,
 }
 
 /// Name, current apiVersion, and the versions of old that had the same shape.
-const MODELS: [(Model, &str, &str, &[&str]); 11] = [
+const MODELS: [(Model, &str, &str, &[&str]); 14] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -33,6 +36,9 @@ const MODELS: [(Model, &str, &str, &[&str]); 11] = [
     (Model::Job, "Job", "batch/v1", &["extensions/v1beta1"]),
     (Model::CronJob, "CronJob", "batch/v1", &["batch/v1beta1", "batch/v2alpha1"]),
     (Model::NetworkPolicy, "NetworkPolicy", "networking.k8s.io/v1", &["extensions/v1beta1"]),
+    (Model::ClusterNetworkPolicy, "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", &[]),
+    (Model::AdminNetworkPolicy, "AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
+    (Model::BaselineAdminNetworkPolicy, "BaselineAdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
@@ -55,7 +61,12 @@ impl Model {
 
     /// Whether its objects live in a namespace.
     pub(crate) fn is_namespaced(self) -> bool {
-        !matches!(self, Model::Namespace | Model::Node)
+        !matches!(self, Model::Namespace | Model::Node) && !self.is_cluster_policy()
+    }
+
+    /// Whether it is a policy for the whole cluster.
+    pub(crate) fn is_cluster_policy(self) -> bool {
+        matches!(self, Model::ClusterNetworkPolicy | Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy)
     }
 }
 
@@ -92,18 +103,26 @@ pub(crate) fn classify(api_version: &str, kind: &str) -> Class {
         }
     }
     let group = group(api_version);
-    if OWN_GROUPS.contains(&group) {
+    // The definitions of this group are installed apart from Kubernetes and have newer versions than are known here;
+    // a known version is known to lack the kind.
+    let is_known = MODELS.iter().any(|(_, _, version, _)| *version == api_version);
+    if OWN_GROUPS.contains(&group) || (group == "policy.networking.k8s.io" && is_known) {
         if let Some((model, ..)) = MODELS.iter().find(|(_, name, ..)| *name == kind) {
             return Class::WrongVersion(*model);
         }
         let effect = effect(group, kind);
         let near = nearest(kind, MODELS.iter().map(|(_, name, ..)| *name));
         return match MODELS.iter().find(|(_, name, ..)| Some(*name) == near) {
-            Some((model, ..)) if effect == Effect::Unknown => Class::Misspelt(*model),
+            Some((model, ..)) if effect == Effect::Unknown || misspells(kind, *model) => Class::Misspelt(*model),
             _ => Class::NotModelled(effect),
         };
     }
     Class::NotModelled(effect(group, kind))
+}
+
+/// Whether a kind of the group of cluster-wide policies, which has no others, is one of them with a slip in it.
+fn misspells(kind: &str, model: Model) -> bool {
+    model.is_cluster_policy() && !kind.ends_with("List")
 }
 
 /// What ignoring a kind means.
@@ -307,12 +326,27 @@ mod tests {
     }
 
     #[test]
+    fn cluster_wide_policies_are_known_in_their_versions() {
+        // IN-18
+        let of = |version, kind| classify(&format!("policy.networking.k8s.io/{version}"), kind);
+        assert_eq!(of("v1alpha2", "ClusterNetworkPolicy"), Class::Modelled(Model::ClusterNetworkPolicy));
+        assert_eq!(of("v1alpha1", "AdminNetworkPolicy"), Class::Modelled(Model::AdminNetworkPolicy));
+        assert_eq!(of("v1alpha1", "BaselineAdminNetworkPolicy"), Class::Modelled(Model::BaselineAdminNetworkPolicy));
+        assert_eq!(of("v1alpha1", "ClusterNetworkPolicy"), Class::WrongVersion(Model::ClusterNetworkPolicy));
+        assert_eq!(of("v1alpha2", "AdminNetworkPolicy"), Class::WrongVersion(Model::AdminNetworkPolicy));
+        assert_eq!(of("v1alpha2", "ClusterNetworkPolcy"), Class::Misspelt(Model::ClusterNetworkPolicy));
+        assert_eq!(of("v1alpha1", "AdminNetworkpolicy"), Class::Misspelt(Model::AdminNetworkPolicy));
+    }
+
+    #[test]
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
             ("v1", "ConfigMap", Effect::None),
             ("v1", "Service", Effect::Way),
             ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
-            ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", Effect::Policy),
+            ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
+            ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),
+            ("policy.networking.k8s.io/v1alpha1", "ExternalNetworkSet", Effect::Policy),
             ("cilium.io/v2", "CiliumNetworkPolicy", Effect::Policy),
             ("projectcalico.org/v3", "NetworkPolicy", Effect::Policy),
             ("security.istio.io/v1", "AuthorizationPolicy", Effect::Policy),

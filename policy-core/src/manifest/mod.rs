@@ -22,6 +22,7 @@ mod object;
 mod pieces;
 mod scalar;
 mod schema;
+mod tiers;
 mod tree;
 mod unread;
 mod yaml;

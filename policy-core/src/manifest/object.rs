@@ -140,6 +140,9 @@ fn body(context: &Context<'_>, node: &Node<'_>, model: Model) -> Body {
         Model::Node => Body::Node(Box::new(context.decode(node))),
         Model::Pod => Body::Pod(Box::new(context.decode(node))),
         Model::NetworkPolicy => Body::NetworkPolicy(Box::new(context.decode(node))),
+        Model::ClusterNetworkPolicy | Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy => {
+            Body::ClusterPolicy(Box::new(context.decode(node)))
+        }
         _ => Body::Workload(Box::new(workload(context.decode(node), model))),
     }
 }

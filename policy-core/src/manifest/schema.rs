@@ -22,6 +22,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use super::decode::Context;
 use super::findings::Text;
 use super::kinds::Model;
+use super::tiers::{AdminNetworkPolicySpec, ClusterNetworkPolicySpec};
 use super::tree::Node;
 
 /// The fields that every object has; `S` and `T` are its `spec` and `status`.
@@ -67,6 +68,11 @@ pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Seve
         Model::CronJob => run::<CronJobSpec, CronJobStatus>(&context, node),
         // `status` was a field of 1.24 to 1.27.
         Model::NetworkPolicy => run::<NetworkPolicySpec, IgnoredAny>(&context, node),
+        // Conditions, which say nothing about what the policy means.
+        Model::ClusterNetworkPolicy => run::<ClusterNetworkPolicySpec, IgnoredAny>(&context, node),
+        Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy => {
+            run::<AdminNetworkPolicySpec, IgnoredAny>(&context, node);
+        }
     }
     context.found()
 }

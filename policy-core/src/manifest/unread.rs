@@ -61,7 +61,11 @@ pub(crate) fn unread(text: Text<'_>, node: &Node<'_>, model: Model) -> Vec<Unrea
     let mut found = Vec::new();
     marks(text, node, "", &mut found);
     match model {
-        Model::Namespace | Model::Node => {}
+        Model::Namespace
+        | Model::Node
+        | Model::ClusterNetworkPolicy
+        | Model::AdminNetworkPolicy
+        | Model::BaselineAdminNetworkPolicy => {}
         Model::NetworkPolicy => {
             if let Some(entry) = node.entry("status").filter(|entry| !entry.value.entries().is_empty()) {
                 found.push(UnreadField { path: "status".to_owned(), span: Some(text.key(&entry.key)) });

@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use crate::ids::{IdVec, NamespaceId, NodeId, PodId, PolicyId, WorkloadId};
-use crate::model::{Family, LabelSet, Name, NetworkPolicy, Protocol};
+use crate::ids::{ClusterPolicyId, IdVec, NamespaceId, NodeId, PodId, PolicyId, WorkloadId};
+use crate::model::{ClusterPolicy, Family, LabelSet, Name, NetworkPolicy, Protocol};
 use crate::snapshot::Effect;
 use crate::source::Span;
 
@@ -22,6 +22,8 @@ pub struct Cluster {
     pub pods: IdVec<PodId, Pod>,
     /// NetworkPolicies by namespace, name.
     pub policies: IdVec<PolicyId, NetworkPolicy>,
+    /// Cluster-wide policies by kind, name.
+    pub cluster_policies: IdVec<ClusterPolicyId, ClusterPolicy>,
     /// Objects that could change an answer and are not modelled.
     pub not_modelled: Vec<NotModelled>,
     /// Whether part of the input was skipped.

@@ -14,6 +14,7 @@ pub mod policy;
 pub mod ports;
 pub mod premise;
 pub mod profile;
+pub mod tier;
 pub mod verdict;
 
 pub use address::{AddressSet, Family};
@@ -28,4 +29,7 @@ pub use labels::{LabelSet, Name, Operator, Requirement, Selector};
 pub use policy::{Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, Peers, PortMatch, PortRule, Ports, Rule};
 pub use ports::{PortSet, Protocol};
 pub use profile::{Knob, Profile, ProfileError};
+pub use tier::{
+    ClusterPolicy, ClusterPolicyKind, DomainPattern, PodSelection, Tier, TierAction, TierPeer, TierPeers, TierRule,
+};
 pub use verdict::{Condition, End, Flag, Judge, Judgement, KnobSet, Outcome, RuleRef, Verdict};

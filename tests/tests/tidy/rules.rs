@@ -23,7 +23,7 @@ fn ids(text: &str) -> BTreeSet<String> {
     let is_id = |word: &str| {
         let Some((prefix, number)) = word.split_once('-') else { return word == "A38" };
         let digits = number.trim_end_matches(|c: char| c.is_ascii_lowercase());
-        ["M", "NP", "IN", "HN", "DNS", "CIL"].contains(&prefix)
+        ["M", "NP", "CNP", "ANP", "IN", "HN", "DNS", "CIL"].contains(&prefix)
             && !digits.is_empty()
             && digits.chars().all(|c| c.is_ascii_digit())
             && number.len() <= digits.len() + 1
@@ -81,14 +81,17 @@ fn id_of_case(name: &str) -> Option<String> {
     let mut parts = name.split('-');
     let (prefix, number) = (parts.next()?, parts.next()?);
     let number = number.trim_start_matches('0');
-    let wanted = matches!(prefix, "np" | "in") && number.starts_with(|c: char| c.is_ascii_digit());
+    let wanted = matches!(prefix, "np" | "cnp" | "anp" | "in") && number.starts_with(|c: char| c.is_ascii_digit());
     wanted.then(|| format!("{}-{number}", prefix.to_uppercase()))
 }
 
 #[test]
 fn ids_are_recognised() {
-    let found = ids("NP-4, `NP-16a`. (IN-3) TV-9 DNS-1123 NP-x A38 np-004 INP-3 HN-1/M-5 NP-2: NP-12abc");
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["A38", "HN-1", "IN-3", "M-5", "NP-16a", "NP-2", "NP-4"]);
+    let found = ids("NP-4, `NP-16a`. (IN-3) TV-9 DNS-1123 NP-x A38 np-004 INP-3 HN-1/M-5 NP-2: NP-12abc CNP-9");
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        ["A38", "CNP-9", "HN-1", "IN-3", "M-5", "NP-16a", "NP-2", "NP-4"]
+    );
     assert_eq!(id_of_case("np-016a-names-need-a-pod").as_deref(), Some("NP-16a"));
     assert_eq!(id_of_case("in-003-unknown-field").as_deref(), Some("IN-3"));
     assert_eq!(id_of_case("steps.yaml"), None);

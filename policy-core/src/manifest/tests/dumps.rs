@@ -9,6 +9,7 @@ const JOB: &str = r#"{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"j
 const NODE: &str = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1","uid":"u4","resourceVersion":"1"},"status":{"addresses":[{"type":"InternalIP","address":"192.168.0.1"}]}}"#;
 const SECRET: &str =
     r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","uid":"u5","resourceVersion":"1"},"data":{"a":"b"}}"#;
+const CLUSTER_POLICY: &str = r#"{"apiVersion":"policy.networking.k8s.io/v1alpha2","kind":"ClusterNetworkPolicy","metadata":{"name":"c","uid":"u6","resourceVersion":"2"},"spec":{"tier":"Admin","priority":5,"subject":{"namespaces":{}},"ingress":[{"action":"Deny","from":[{"brandNew":{}}]}]},"status":{"conditions":[]}}"#;
 
 fn json(text: &str) -> (Snapshot, Vec<String>) {
     reading_with(&[("a.json", text)], &ReadOptions::default())
@@ -35,7 +36,7 @@ fn content(snapshot: &Snapshot) -> Vec<String> {
 
 #[test]
 fn a_dump_reads_the_same_without_and_with_a_tree() {
-    let all = [POD, POLICY, JOB, NODE, SECRET];
+    let all = [POD, POLICY, JOB, NODE, SECRET, CLUSTER_POLICY];
     let list = format!(r#"{{"apiVersion":"v1","items":[{}],"kind":"List","metadata":{{}}}}"#, all.join(",\n"));
     let (fast, problems) = json(&list);
     assert_eq!(problems, Vec::<String>::new());
@@ -43,7 +44,7 @@ fn a_dump_reads_the_same_without_and_with_a_tree() {
     let (slow, problems) = reading_with(&[("a.yaml", &all.join("\n---\n"))], &ReadOptions::default());
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(content(&fast), content(&slow));
-    assert_eq!(fast.objects.len(), 5);
+    assert_eq!(fast.objects.len(), 6);
     assert_eq!(written(&list, fast.objects[0].span), POD);
     let Body::Pod(pod) = &fast.objects[0].body else { panic!() };
     assert_eq!(pod.status.as_ref().unwrap().pod_ips.as_ref().unwrap().len(), 2);
@@ -51,6 +52,8 @@ fn a_dump_reads_the_same_without_and_with_a_tree() {
     let rule = &policy.spec.as_ref().unwrap().ingress.as_ref().unwrap()[0];
     let block = rule.value.from.as_ref().unwrap()[0].value.ip_block.as_ref().unwrap();
     assert_eq!(written(&list, block.value.cidr.as_ref().unwrap().span), "\"10.0.0.0/8\"");
+    let Body::ClusterPolicy(policy) = &fast.objects[5].body else { panic!() };
+    assert_eq!(written(&list, policy.spec.as_ref().unwrap().priority.as_ref().unwrap().span), "5");
 }
 
 #[test]
