@@ -9,8 +9,8 @@ use crate::model::leg::Question;
 use crate::model::premise::{self, Seen, Whereabouts};
 use crate::model::profile::EgressServiceView;
 use crate::model::{
-    Cluster, Direction, Family, Flow, Hit, IpBlock, Judge, Judgement, LabelSet, NamespaceScope, NetworkPolicy, Party,
-    Peer, Peers, PortMatch, PortRule, Ports, Rule, RuleRef, Selector,
+    Cluster, Direction, Family, Flow, Hit, IpBlock, Judge, Judgement, Knob, LabelSet, NamespaceScope, NetworkPolicy,
+    Party, Peer, Peers, PortMatch, PortRule, Ports, Rule, RuleRef, Selector,
 };
 use crate::source::Span;
 
@@ -77,10 +77,11 @@ pub fn explain(analysis: &Analysis, flow: &Flow) -> Trace {
         family: flow.family,
         protocol: flow.protocol,
         port,
+        exempt: None,
     };
     let pod = |seen| match seen {
         Seen::Pod(pod) => Some(pod),
-        Seen::Host { .. } | Seen::Address(_) => None,
+        Seen::Host { .. } | Seen::Address(_) | Seen::Named(_) => None,
     };
     let egress = pod(source).map(|id| {
         let question = match flow.dialled {
@@ -200,21 +201,12 @@ fn block_peer(analysis: &Analysis, block: &IpBlock, question: &Question) -> (Hit
     if Family::of(block.cidr.network()) != question.family {
         return (Hit::No, format!("{who}: the connection is {} (NP-12)", question.family));
     }
-    let (counts, knob, whereabouts) = match question.other {
-        Seen::Address(address) => (true, "", Whereabouts::Known(vec![address])),
-        Seen::Pod(id) => {
-            let pod = cluster.pods.at(id);
-            let knob = "ipblock_matches_pods=false";
-            (profile.ipblock_matches_pods, knob, premise::pod_whereabouts(cluster, profile, pod, question.family))
-        }
-        Seen::Host { node, pod } => {
-            let whereabouts = match pod {
-                Some(id) => premise::pod_whereabouts(cluster, profile, cluster.pods.at(id), question.family),
-                None => premise::host_whereabouts(cluster, profile, node, question.family),
-            };
-            (profile.ipblock_matches_nodes, "ipblock_matches_nodes=false", whereabouts)
-        }
+    let (counts, knob) = match question.other {
+        Seen::Address(_) | Seen::Named(_) => (true, ""),
+        Seen::Pod(_) => (profile.ipblock_matches_pods, "ipblock_matches_pods=false"),
+        Seen::Host { .. } => (profile.ipblock_matches_nodes, "ipblock_matches_nodes=false"),
     };
+    let whereabouts = premise::whereabouts(cluster, profile, question.other, question.family);
     if !counts {
         return (Hit::No, format!("{who}: {knob} (NP-13)"));
     }
@@ -230,9 +222,17 @@ fn block_peer(analysis: &Analysis, block: &IpBlock, question: &Question) -> (Hit
                 Hit::Maybe(_) => format!("holds some of {known}, and nobody says which one is used"),
             }
         }
-        (Whereabouts::Within(_, knob), Hit::Maybe(_)) => format!("the address is not known; set {knob}"),
-        (Whereabouts::Within(_, knob), Hit::Yes) => format!("holds every address that {knob} leaves"),
-        (Whereabouts::Within(_, knob), Hit::No) => format!("holds no address that {knob} leaves"),
+        (Whereabouts::Within(_, doubts), hit) => {
+            let knobs: Vec<&str> = doubts.knobs.iter().map(Knob::name).collect();
+            match (hit, knobs.is_empty()) {
+                (Hit::Maybe(_), true) => "what the name stands for is not known".to_owned(),
+                (Hit::Maybe(_), false) => format!("the address is not known; set {}", knobs.join(", ")),
+                (Hit::Yes, true) => "holds every address".to_owned(),
+                (Hit::Yes, false) => format!("holds every address that {} leaves", knobs.join(", ")),
+                (Hit::No, true) => "holds no address".to_owned(),
+                (Hit::No, false) => format!("holds no address that {} leaves", knobs.join(", ")),
+            }
+        }
     };
     (hit, format!("{who}: {why}"))
 }

@@ -55,6 +55,11 @@ id_type!(
     ClusterPolicyId
 );
 
+id_type!(
+    /// A domain pattern of cluster-wide policies.
+    DomainId
+);
+
 /// A vector indexed by one id type.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdVec<I, T> {

@@ -70,6 +70,7 @@ impl<'a> Names<'a> {
             }
             Party::Node(id) => Subject::Node(id).written(self.cluster()),
             Party::Address(address) => address.to_string(),
+            Party::Named(_) => "a name outside".to_owned(),
         }
     }
 

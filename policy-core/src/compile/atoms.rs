@@ -1,7 +1,7 @@
-//! Address classes: which ipBlocks hold an address.
+//! Address classes: which blocks hold an end.
 //!
-//! All blocks together cut each family into intervals; two intervals inside the same blocks are one class. So
-//! a class is what policies can know of an address, and there are never more than blocks allow.
+//! All sets of addresses together cut each family into intervals; two intervals inside the same sets are one class.
+//! A class is what policies can know of an end apart from pod labels: its address, its node, its name.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,48 +10,135 @@ use rustc_hash::FxHashMap;
 
 use crate::compile::interner::Interner;
 use crate::compile::{AddressClassId, BlockId};
-use crate::ids::{Id, IdVec};
+use crate::ids::{Id, IdVec, NodeId};
 use crate::model::interval::Point;
-use crate::model::premise::Whereabouts;
-use crate::model::{AddressSet, Family, Hit, IntervalSet, Knob, KnobSet};
+use crate::model::premise::{self, Whereabouts};
+use crate::model::{
+    AddressSet, Cluster, DomainClass, DomainPattern, Domains, Doubts, Family, Hit, IntervalSet, Knob, KnobSet, Profile,
+    Selector,
+};
 
-/// What ipBlocks know of an end.
+/// Something that holds ends by address or by name, and not by the labels of pods.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Block {
+    /// An ipBlock of a NetworkPolicy (NP-12).
+    IpBlock(AddressSet),
+    /// `networks` of a cluster-wide policy (CNP-9).
+    Network(AddressSet),
+    /// Its `nodes` (CNP-8).
+    Nodes(Selector),
+    /// Its `domainNames` (CNP-10).
+    Domain(DomainPattern),
+}
+
+impl Block {
+    fn addresses(&self) -> Option<&AddressSet> {
+        match self {
+            Self::IpBlock(addresses) | Self::Network(addresses) => Some(addresses),
+            Self::Nodes(_) | Self::Domain(_) => None,
+        }
+    }
+}
+
+/// What blocks know of an end. The three lists are sorted and disjoint.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct AddressClass {
-    /// The blocks that certainly hold it, sorted.
+    /// The blocks that certainly hold it.
     pub(super) certain: Box<[BlockId]>,
-    /// The blocks that may hold it, sorted; disjoint from `certain`.
+    /// The blocks for which that is not defined.
     pub(super) possible: Box<[BlockId]>,
     /// What the possible ones depend on.
     pub(super) knobs: KnobSet,
+    /// The blocks for which it depends on what DNS answers.
+    pub(super) learned: Box<[BlockId]>,
 }
 
 impl AddressClass {
     /// The blocks that hold it, with how surely.
     pub(super) fn blocks(&self) -> impl Iterator<Item = (BlockId, Hit)> + '_ {
-        let certain = self.certain.iter().map(|block| (*block, Hit::Yes));
-        certain.chain(self.possible.iter().map(|block| (*block, Hit::Maybe(self.knobs))))
+        let with = |hit: Hit| move |block: &BlockId| (*block, hit);
+        let possible = Hit::Maybe(Doubts { knobs: self.knobs, dns: false });
+        let certain = self.certain.iter().map(with(Hit::Yes));
+        certain
+            .chain(self.possible.iter().map(with(possible)))
+            .chain(self.learned.iter().map(with(Hit::Maybe(Doubts::DNS))))
     }
+
+    /// The same for the blocks that `keep` names.
+    pub(super) fn filtered(&self, keep: impl Fn(BlockId) -> bool) -> Self {
+        let of = |held: &[BlockId]| -> Box<[BlockId]> { held.iter().copied().filter(|block| keep(*block)).collect() };
+        let (certain, possible, learned) = (of(&self.certain), of(&self.possible), of(&self.learned));
+        let knobs = if possible.is_empty() { KnobSet::EMPTY } else { self.knobs };
+        Self { certain, possible, knobs, learned }
+    }
+
+    /// What two sources know together.
+    fn joined(self, other: Self) -> Self {
+        let join = |a: Box<[BlockId]>, b: Box<[BlockId]>| {
+            let mut all: Vec<BlockId> = a.into_iter().chain(b).collect();
+            all.sort_unstable();
+            all.into_boxed_slice()
+        };
+        Self {
+            certain: join(self.certain, other.certain),
+            possible: join(self.possible, other.possible),
+            knobs: self.knobs.union(other.knobs),
+            learned: join(self.learned, other.learned),
+        }
+    }
+}
+
+/// What an end is, as far as blocks care.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Holder {
+    /// A pod.
+    Pod,
+    /// A process on a node; `None` when the node is not known.
+    Host(Option<NodeId>),
 }
 
 /// All address classes of a cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Atoms {
-    blocks: IdVec<BlockId, AddressSet>,
+    blocks: IdVec<BlockId, Block>,
     classes: Interner<AddressClassId, AddressClass>,
+    /// Classes of addresses outside, by interval.
     v4: Vec<(u32, AddressClassId)>,
     v6: Vec<(u128, AddressClassId)>,
-    unknown: FxHashMap<(Family, Knob), AddressClassId>,
+    unknown: FxHashMap<(Family, Doubts), AddressClassId>,
+    of_holder: FxHashMap<(AddressClassId, Holder), AddressClassId>,
+    domains: Domains,
+    named: FxHashMap<(DomainClass, Family), AddressClassId>,
 }
 
 impl Atoms {
     /// The classes that these blocks make.
-    pub(super) fn new(blocks: IdVec<BlockId, AddressSet>) -> Self {
+    pub(super) fn new(blocks: IdVec<BlockId, Block>, cluster: &Cluster) -> Self {
         let mut classes = Interner::default();
         classes.intern(AddressClass::default());
-        let v4 = sweep(blocks.iter().map(|(id, block)| (id, block.v4())), &mut classes);
-        let v6 = sweep(blocks.iter().map(|(id, block)| (id, block.v6())), &mut classes);
-        Self { blocks, classes, v4, v6, unknown: FxHashMap::default() }
+        let learned: Box<[BlockId]> =
+            blocks.iter().filter(|(_, block)| matches!(block, Block::Domain(_))).map(|(id, _)| id).collect();
+        let sets = || blocks.iter().filter_map(|(id, block)| Some((id, block.addresses()?)));
+        let v4 = sweep(sets().map(|(id, block)| (id, block.v4())), &learned, &mut classes);
+        let v6 = sweep(sets().map(|(id, block)| (id, block.v6())), &learned, &mut classes);
+        let domains = Domains::new(cluster.cluster_policies.values());
+        let mut atoms = Self {
+            blocks,
+            classes,
+            v4,
+            v6,
+            unknown: FxHashMap::default(),
+            of_holder: FxHashMap::default(),
+            domains,
+            named: FxHashMap::default(),
+        };
+        for class in atoms.domains.classes() {
+            for family in Family::ALL {
+                let named = atoms.of_name(class, family);
+                atoms.named.insert((class, family), named);
+            }
+        }
+        atoms
     }
 
     /// The class that no block holds.
@@ -63,8 +150,8 @@ impl Atoms {
         self.classes.keys().at(id)
     }
 
-    /// The class of an address.
-    pub(super) fn of_address(&self, address: IpAddr) -> AddressClassId {
+    /// The class of an address outside.
+    pub(super) fn outside(&self, address: IpAddr) -> AddressClassId {
         let class = match address {
             IpAddr::V4(address) => lookup(&self.v4, u32::from(address)),
             IpAddr::V6(address) => lookup(&self.v6, u128::from(address)),
@@ -72,23 +159,94 @@ impl Atoms {
         class.unwrap_or_else(|| self.outside_all())
     }
 
-    /// The class of an end of which perhaps only a range is known (NP-13).
-    pub(super) fn of_whereabouts(&mut self, family: Family, whereabouts: &Whereabouts) -> AddressClassId {
+    /// The class of what a name outside stands for (CNP-10).
+    pub(super) fn named(&self, class: DomainClass, family: Family) -> AddressClassId {
+        self.named.get(&(class, family)).copied().unwrap_or_else(|| self.outside_all())
+    }
+
+    fn of_name(&mut self, class: DomainClass, family: Family) -> AddressClassId {
+        let somewhere = self.of_whereabouts(family, &premise::named_whereabouts(family));
+        let means = |block: &Block| matches!(block, Block::Domain(pattern) if self.domains.matches(pattern, class));
+        let learned = self.blocks.iter().filter(|(_, block)| means(block)).map(|(id, _)| id).collect();
+        let class = self.class(somewhere).clone().joined(AddressClass { learned, ..AddressClass::default() });
+        self.classes.intern(class)
+    }
+
+    /// The class of a pod or a process on a node, of whose address perhaps only a range is known.
+    pub(super) fn of_end(
+        &mut self,
+        profile: &Profile,
+        cluster: &Cluster,
+        holder: Holder,
+        family: Family,
+        whereabouts: &Whereabouts,
+    ) -> AddressClassId {
+        let address = self.of_whereabouts(family, whereabouts);
+        if let Some(known) = self.of_holder.get(&(address, holder)) {
+            return *known;
+        }
+        let ip_blocks = match holder {
+            Holder::Pod => profile.ipblock_matches_pods,
+            Holder::Host(_) => profile.ipblock_matches_nodes,
+        };
+        let keep = |block: BlockId| match self.blocks.at(block) {
+            Block::IpBlock(_) => ip_blocks, // NP-13
+            Block::Network(_) => true,
+            Block::Nodes(_) | Block::Domain(_) => false,
+        };
+        let by_address = self.class(address).filtered(keep);
+        let is = |test: &dyn Fn(&Block) -> bool| -> Box<[BlockId]> {
+            self.blocks.iter().filter(|(_, block)| test(block)).map(|(id, _)| id).collect()
+        };
+        let by_nature = match holder {
+            Holder::Pod => {
+                let may_be_named = is(&|block| matches!(block, Block::Domain(pattern) if pattern.may_name_pods()));
+                AddressClass { learned: may_be_named, ..AddressClass::default() }
+            }
+            Holder::Host(Some(node)) => {
+                let labels = &cluster.nodes.at(node).labels;
+                let certain = is(&|block| matches!(block, Block::Nodes(selector) if selector.matches(labels)));
+                AddressClass { certain, ..AddressClass::default() }
+            }
+            Holder::Host(None) => {
+                let possible = is(&|block| matches!(block, Block::Nodes(_)));
+                let knobs = if possible.is_empty() { KnobSet::EMPTY } else { KnobSet::one(Knob::NodeCidrs) };
+                AddressClass { possible, knobs, ..AddressClass::default() }
+            }
+        };
+        let class = self.classes.intern(by_address.joined(by_nature));
+        self.of_holder.insert((address, holder), class);
+        class
+    }
+
+    /// The class of an end of which perhaps only a range is known (NP-13), by its address alone.
+    fn of_whereabouts(&mut self, family: Family, whereabouts: &Whereabouts) -> AddressClassId {
         match whereabouts {
             Whereabouts::Known(addresses) => match addresses.as_slice() {
-                [address] => self.of_address(*address),
+                [address] => self.outside(*address),
                 addresses => self.of_several(addresses),
             },
-            Whereabouts::Within(range, knob) => {
-                if let Some(class) = self.unknown.get(&(family, *knob)) {
+            Whereabouts::Within(range, doubts) => {
+                if let Some(class) = self.unknown.get(&(family, *doubts)) {
                     return *class;
                 }
-                let overlapping = |(id, block): (BlockId, &AddressSet)| (!block.is_disjoint(range)).then_some(id);
+                let overlapping = |(id, block): (BlockId, &Block)| {
+                    let addresses = block.addresses()?;
+                    (!addresses.is_disjoint(range)).then_some((id, range.is_subset(addresses)))
+                };
                 let overlapping: Vec<_> = self.blocks.iter().filter_map(overlapping).collect();
-                let (certain, possible): (Vec<_>, Vec<_>) =
-                    overlapping.into_iter().partition(|block| range.is_subset(self.blocks.at(*block)));
-                let class = self.intern(certain, possible, *knob);
-                self.unknown.insert((family, *knob), class);
+                let those = |inside: bool| -> Box<[BlockId]> {
+                    overlapping.iter().filter(|(_, within)| *within == inside).map(|(id, _)| *id).collect()
+                };
+                let (certain, unsure) = (those(true), those(false));
+                let class = if doubts.knobs.is_empty() {
+                    AddressClass { certain, learned: unsure, ..AddressClass::default() }
+                } else {
+                    let knobs = if unsure.is_empty() { KnobSet::EMPTY } else { doubts.knobs };
+                    AddressClass { certain, possible: unsure, knobs, ..AddressClass::default() }
+                };
+                let class = self.classes.intern(class);
+                self.unknown.insert((family, *doubts), class);
                 class
             }
         }
@@ -97,16 +255,18 @@ impl Atoms {
     fn of_several(&mut self, addresses: &[IpAddr]) -> AddressClassId {
         let holding: Vec<BTreeSet<BlockId>> = addresses
             .iter()
-            .map(|address| self.class(self.of_address(*address)).certain.iter().copied().collect())
+            .map(|address| self.class(self.outside(*address)).certain.iter().copied().collect())
             .collect();
         let some: BTreeSet<BlockId> = holding.iter().flatten().copied().collect();
-        let (certain, possible) = some.into_iter().partition(|block| holding.iter().all(|held| held.contains(block)));
-        self.intern(certain, possible, Knob::NodeCidrs)
-    }
-
-    fn intern(&mut self, certain: Vec<BlockId>, possible: Vec<BlockId>, knob: Knob) -> AddressClassId {
-        let knobs = if possible.is_empty() { KnobSet::EMPTY } else { KnobSet::one(knob) };
-        self.classes.intern(AddressClass { certain: certain.into(), possible: possible.into(), knobs })
+        let (certain, possible): (Vec<_>, Vec<_>) =
+            some.into_iter().partition(|block| holding.iter().all(|held| held.contains(block)));
+        let knobs = if possible.is_empty() { KnobSet::EMPTY } else { KnobSet::one(Knob::NodeCidrs) };
+        self.classes.intern(AddressClass {
+            certain: certain.into(),
+            possible: possible.into(),
+            knobs,
+            ..AddressClass::default()
+        })
     }
 
     /// Cuts a set of addresses by class, in order of class id.
@@ -123,6 +283,7 @@ impl Atoms {
 /// The classes of one family as `(first number, class)`, sorted, from the family's first number on.
 fn sweep<'a, T: Point + 'a>(
     blocks: impl Iterator<Item = (BlockId, &'a IntervalSet<T>)>,
+    learned: &[BlockId],
     classes: &mut Interner<AddressClassId, AddressClass>,
 ) -> Vec<(T, AddressClassId)> {
     let mut events: Vec<(T, bool, BlockId)> = Vec::new();
@@ -134,7 +295,8 @@ fn sweep<'a, T: Point + 'a>(
     }
     events.sort_unstable();
     let mut active: BTreeSet<BlockId> = BTreeSet::new();
-    let mut starts = vec![(T::MIN, AddressClassId::from_index(0))];
+    let class = AddressClass { learned: learned.into(), ..AddressClass::default() };
+    let mut starts = vec![(T::MIN, classes.intern(class))];
     let mut events = events.into_iter().peekable();
     while let Some((at, begins, block)) = events.next() {
         if begins {
@@ -145,7 +307,8 @@ fn sweep<'a, T: Point + 'a>(
         if events.peek().is_some_and(|(next, ..)| *next == at) {
             continue;
         }
-        let class = AddressClass { certain: active.iter().copied().collect(), ..AddressClass::default() };
+        let certain = active.iter().copied().collect();
+        let class = AddressClass { certain, learned: learned.into(), ..AddressClass::default() };
         let class = classes.intern(class);
         match starts.last_mut() {
             Some((start, last)) if *start == at => *last = class,

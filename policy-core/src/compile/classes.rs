@@ -12,7 +12,8 @@ use crate::compile::selectors::{Keys, Postings};
 use crate::compile::{ClassId, PortTableId, ProjectionId};
 use crate::ids::{Id, IdVec, NamespaceId, PodId};
 use crate::model::{
-    Cluster, Direction, Name, NamespaceScope, Peer, Peers, PortMatch, Ports, Profile, Protocol, Selector, premise,
+    Cluster, Direction, Name, NamespaceScope, Peer, Peers, PodSelection, PortMatch, Ports, Profile, Protocol, Selector,
+    TierPeer, TierPeers, TierRule, premise,
 };
 
 /// One label class.
@@ -21,6 +22,9 @@ pub(super) struct Class {
     pub(super) namespace: NamespaceId,
     projection: ProjectionId,
     pub(super) ports: PortTableId,
+    /// On the host's network, and a pod to NetworkPolicies nevertheless: cluster-wide policies pass it over (CNP-6,
+    /// CNP-7). Never set without such policies.
+    pub(super) host: bool,
 }
 
 /// All label classes, and which pod is in which.
@@ -69,12 +73,30 @@ fn pod_peers(cluster: &Cluster) -> impl Iterator<Item = (&NamespaceScope, &Selec
     })
 }
 
+fn tier_rules(cluster: &Cluster) -> impl Iterator<Item = &TierRule> {
+    cluster.cluster_policies.values().flat_map(|policy| policy.ingress.iter().chain(&policy.egress))
+}
+
+/// Every selection of pods by a cluster-wide policy.
+fn tier_selections(cluster: &Cluster) -> impl Iterator<Item = &PodSelection> {
+    let peers = tier_rules(cluster).flat_map(|rule| match &rule.peers {
+        TierPeers::Any => [].as_slice(),
+        TierPeers::OneOf(peers) => peers.as_slice(),
+    });
+    let peers = peers.filter_map(|peer| match peer {
+        TierPeer::Pods { selection, .. } => Some(selection),
+        _ => None,
+    });
+    cluster.cluster_policies.values().map(|policy| &policy.subject).chain(peers)
+}
+
 /// The port names that some policy mentions.
 fn mentioned_names(cluster: &Cluster) -> FxHashSet<(Protocol, &str)> {
     let rules = cluster.policies.values().flat_map(|policy| {
         Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction).unwrap_or_default())
     });
-    let entries = rules.flat_map(|rule| match &rule.ports {
+    let tier_rules = tier_rules(cluster).map(|rule| &rule.ports);
+    let entries = rules.map(|rule| &rule.ports).chain(tier_rules).flat_map(|ports| match ports {
         Ports::Any => [].as_slice(),
         Ports::OneOf(entries) => entries.as_slice(),
     });
@@ -88,18 +110,21 @@ fn mentioned_names(cluster: &Cluster) -> FxHashSet<(Protocol, &str)> {
 impl<'a> Classifier<'a> {
     pub(super) fn new(cluster: &'a Cluster, profile: &Profile) -> Self {
         let subjects = cluster.policies.values().map(|policy| &policy.selector);
-        let pod_keys = Keys::read_by(subjects.chain(pod_peers(cluster).map(|(_, pods)| pods)));
-        let namespace_keys = Keys::read_by(pod_peers(cluster).filter_map(|(namespaces, _)| match namespaces {
+        let selections = || tier_selections(cluster);
+        let pods = subjects.chain(pod_peers(cluster).map(|(_, pods)| pods));
+        let pod_keys = Keys::read_by(pods.chain(selections().map(|selection| &selection.pods)));
+        let spaces = pod_peers(cluster).filter_map(|(namespaces, _)| match namespaces {
             NamespaceScope::Own => None,
             NamespaceScope::Matching(selector) => Some(selector),
-        }));
+        });
+        let namespace_keys = Keys::read_by(spaces.chain(selections().map(|selection| &selection.namespaces)));
         let names = mentioned_names(cluster);
 
         let mut projections: Interner<ProjectionId, Vec<(&'a str, &'a str)>> = Interner::default();
         let mut tables: Interner<PortTableId, PortTable> = Interner::default();
         let mut classes: Interner<ClassId, Class> = Interner::default();
         let no_table = tables.intern(PortTable::default());
-        let mut known: FxHashMap<(NamespaceId, usize, usize), ClassId> = FxHashMap::default();
+        let mut known: FxHashMap<(NamespaceId, usize, usize, bool), ClassId> = FxHashMap::default();
         let of_pod = cluster
             .pods
             .values()
@@ -108,7 +133,8 @@ impl<'a> Classifier<'a> {
                     return None;
                 }
                 // Replicas share their labels and ports: look at each shared pair once.
-                let key = (pod.namespace, pod.labels.allocation(), Arc::as_ptr(&pod.ports).addr());
+                let host = pod.host_network && !cluster.cluster_policies.is_empty();
+                let key = (pod.namespace, pod.labels.allocation(), Arc::as_ptr(&pod.ports).addr(), host);
                 Some(*known.entry(key).or_insert_with(|| {
                     let projection = projections.intern(pod_keys.project(&pod.labels));
                     let ports = if names.is_empty() {
@@ -116,7 +142,7 @@ impl<'a> Classifier<'a> {
                     } else {
                         tables.intern(PortTable::new(&pod.ports, &names, profile))
                     };
-                    classes.intern(Class { namespace: pod.namespace, projection, ports })
+                    classes.intern(Class { namespace: pod.namespace, projection, ports, host })
                 }))
             })
             .collect();

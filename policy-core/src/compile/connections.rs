@@ -116,17 +116,17 @@ pub fn connections(compiled: &Compiled, cluster: &Cluster, profile: &Profile) ->
                     continue;
                 }
                 let sources = set(sources);
-                let PortValue { certain, possible, knobs } = rows.values.get(value).clone();
-                let ports = (certain, possible, knobs);
+                let PortValue { certain, possible, knobs, learned } = rows.values.get(value).clone();
+                let ports = (certain, possible, knobs, learned);
                 found.entry((sources, destinations, ports)).or_default().extend(&row.families);
             }
         }
     }
-    let block = |((sources, destinations, (certain, possible, knobs)), families)| Block {
+    let block = |((sources, destinations, (certain, possible, knobs, learned)), families)| Block {
         sources,
         destinations,
         families,
-        ports: PortValue { certain, possible, knobs },
+        ports: PortValue { certain, possible, knobs, learned },
     };
     let blocks = found.into_iter().map(block).collect();
     let own_node = own_nodes(compiled, cluster, &sides.groups);
@@ -134,7 +134,7 @@ pub fn connections(compiled: &Compiled, cluster: &Cluster, profile: &Profile) ->
 }
 
 /// Port values in an order that does not depend on how they were interned.
-type PortOrder = (PortSet, PortSet, KnobSet);
+type PortOrder = (PortSet, PortSet, KnobSet, PortSet);
 
 /// The number of ordered pairs of kinds of endpoints and ports that are certainly admitted, over all rows: the work
 /// of [`connections`] without writing the answer down.
@@ -179,7 +179,7 @@ fn own_nodes(
 ) -> BTreeMap<Option<NodeId>, Vec<PodId>> {
     let mut own: BTreeMap<Option<NodeId>, Vec<PodId>> = BTreeMap::new();
     for pod in groups.values().filter(|group| group.role == Role::Pod).flat_map(|group| &group.pods) {
-        if compiled.is_isolated(*pod, Direction::Ingress) {
+        if compiled.is_isolated(*pod, Direction::Ingress) && !compiled.may_take_hosts(*pod, Direction::Ingress) {
             own.entry(cluster.pods.at(*pod).node).or_default().push(*pod);
         }
     }

@@ -5,10 +5,12 @@ use std::rc::Rc;
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
+use crate::compile::effects::{Effects, Hits};
 use crate::compile::kinds::{Kind, Kinds, Signatures};
 use crate::compile::table::Term;
+use crate::compile::tiers::Effect;
 use crate::compile::values::Values;
-use crate::compile::{BlockId, CellId, Compiled, PeersId, PortTableId, ProfileId, SourceKindId, ValueId};
+use crate::compile::{BlockId, CellId, ChainId, Compiled, PeersId, PortTableId, ProfileId, SourceKindId, ValueId};
 use crate::ids::{Id, IdVec};
 use crate::model::{Direction, Family, Hit};
 
@@ -25,6 +27,9 @@ pub(super) struct CutKey {
 type Regions = Vec<(ValueId, FixedBitSet)>;
 /// The source kinds that a peer list matches, by how surely.
 type Matched = Rc<Vec<(Hit, FixedBitSet)>>;
+
+/// All source kinds, by what a tier does for them.
+type Parts = Vec<(Effect, FixedBitSet)>;
 
 /// What a destination admits.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ pub(super) struct Cuts<'a> {
     /// Source kinds by the blocks that hold their address, in one family.
     by_block: FxHashMap<(BlockId, Family), Vec<(usize, Hit)>>,
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
+    effects: Effects<'a>,
+    parts: FxHashMap<(ChainId, Option<PortTableId>, Option<Family>), Rc<Parts>>,
 }
 
 impl<'a> Cuts<'a> {
@@ -63,27 +70,46 @@ impl<'a> Cuts<'a> {
                 }
             }
         }
-        let universe = sources.kinds.len();
-        Self { compiled, signatures, universe, by_cell, by_block, matched: FxHashMap::default() }
+        Self {
+            compiled,
+            signatures,
+            universe: sources.kinds.len(),
+            by_cell,
+            by_block,
+            matched: FxHashMap::default(),
+            effects: Effects::new(compiled),
+            parts: FxHashMap::default(),
+        }
     }
 
     /// What a kind of destination admits depends on this alone; `None` when it is not isolated (NP-4).
     pub(super) fn key(&self, destination: &Kind, family: Family) -> Option<CutKey> {
         let profile = destination.profile?;
         let isolation = self.compiled.table.profiles(Direction::Ingress).at(profile);
-        if isolation.policies.is_empty() {
+        if isolation.is_open() {
             return None;
         }
-        let blocks = isolation.terms.iter().any(|term| !self.compiled.table.peers.at(term.peers).blocks.is_empty());
-        let names = isolation.terms.iter().any(|term| !self.compiled.table.ports.at(term.ports).names().is_empty());
+        let table = &self.compiled.table;
+        let blocks = table.terms_of(isolation).any(|term| !table.peers.at(term.peers).blocks.is_empty());
+        let names = table.terms_of(isolation).any(|term| !table.ports.at(term.ports).names().is_empty());
         Some(CutKey { profile, table: destination.table.filter(|_| names), family: blocks.then_some(family) })
     }
 
     /// Cuts the sources.
     pub(super) fn cut(&mut self, values: &mut Values, key: Option<CutKey>) -> Cut {
-        let Some(CutKey { profile, table, family }) = key else {
-            return Cut { base: values.everything(), regions: Regions::new() };
+        let open = Cut { base: values.everything(), regions: Regions::new() };
+        let Some(key) = key else { return open };
+        let profile = self.compiled.table.profiles(Direction::Ingress).at(key.profile);
+        // CNP-5: NetworkPolicies have the last word on pods that they isolate.
+        let next = if profile.policies.is_empty() {
+            self.behind_tier(values, open, profile.baseline, key)
+        } else {
+            self.by_network_policies(values, key)
         };
+        self.behind_tier(values, next, profile.admin, key)
+    }
+
+    fn by_network_policies(&mut self, values: &mut Values, CutKey { profile, table, family }: CutKey) -> Cut {
         let compiled = self.compiled;
         let terms: &[Term] = &compiled.table.profiles(Direction::Ingress).at(profile).terms;
         let mut base = values.unasked(compiled);
@@ -100,6 +126,76 @@ impl<'a> Cuts<'a> {
         }
         regions.retain(|(value, region)| *value != base && !region.is_clear());
         Cut { base, regions }
+    }
+
+    /// What a tier leaves of a cut (CNP-1).
+    fn behind_tier(&mut self, values: &mut Values, next: Cut, chain: ChainId, key: CutKey) -> Cut {
+        if self.compiled.table.chains.at(chain).is_empty() {
+            return next;
+        }
+        let mut found: FxHashMap<ValueId, FixedBitSet> = FxHashMap::default();
+        let mut add = |value: ValueId, bits: FixedBitSet| {
+            if !bits.is_clear() {
+                found.entry(value).and_modify(|known| known.union_with(&bits)).or_insert(bits);
+            }
+        };
+        for (effect, part) in self.parts(values, chain, key).iter() {
+            let mut rest = part.clone();
+            for (value, region) in &next.regions {
+                rest.difference_with(region);
+                let mut inside = region.clone();
+                inside.intersect_with(part);
+                add(values.apply(*effect, *value), inside);
+            }
+            add(values.apply(*effect, next.base), rest);
+        }
+        // The value of the most kinds is the base: it need not be spelt out.
+        let mut regions: Regions = found.into_iter().collect();
+        regions.sort_unstable_by_key(|(value, region)| (region.count_ones(..), *value));
+        let base = regions.pop().map_or(next.base, |(value, _)| value);
+        regions.sort_unstable_by_key(|(value, _)| *value);
+        Cut { base, regions }
+    }
+
+    /// Cuts all source kinds by what a tier does for them.
+    fn parts(&mut self, values: &mut Values, chain: ChainId, key: CutKey) -> Rc<Parts> {
+        let known = (chain, key.table, key.family);
+        if let Some(parts) = self.parts.get(&known) {
+            return Rc::clone(parts);
+        }
+        let mut everybody = FixedBitSet::with_capacity(self.universe);
+        everybody.insert_range(..);
+        let mut parts: Vec<(Hits, FixedBitSet)> = vec![(Hits::new(), everybody)];
+        for peers in self.compiled.table.chains.at(chain).peers() {
+            for (hit, matched) in self.matched(peers, key.family).iter() {
+                let mut split = Vec::new();
+                for (hits, part) in &mut parts {
+                    if hits.last().is_some_and(|(last, _)| *last == peers) {
+                        continue; // matched more surely already
+                    }
+                    let mut inside = part.clone();
+                    inside.intersect_with(matched);
+                    if !inside.is_clear() {
+                        part.difference_with(matched);
+                        let mut hits = hits.clone();
+                        hits.push((peers, *hit));
+                        split.push((hits, inside));
+                    }
+                }
+                parts.retain(|(_, part)| !part.is_clear());
+                parts.append(&mut split);
+            }
+        }
+        let mut by_effect: FxHashMap<Effect, FixedBitSet> = FxHashMap::default();
+        for (hits, part) in parts {
+            let effect = self.effects.of(values, chain, &hits, key.table);
+            by_effect.entry(effect).and_modify(|known| known.union_with(&part)).or_insert(part);
+        }
+        let mut parts: Parts = by_effect.into_iter().collect();
+        parts.sort_unstable_by_key(|(effect, _)| *effect);
+        let parts = Rc::new(parts);
+        self.parts.insert(known, Rc::clone(&parts));
+        parts
     }
 
     /// The source kinds that a peer list matches, by how surely.

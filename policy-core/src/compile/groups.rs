@@ -97,7 +97,7 @@ pub(super) fn groups(compiled: &Compiled, cluster: &Cluster, profile: &Profile) 
         match party {
             Party::Pod(pod) => groups.at_mut(group).pods.push(pod),
             Party::Node(node) => groups.at_mut(group).nodes.push(node),
-            Party::Address(_) => {}
+            Party::Address(_) | Party::Named(_) => {}
         }
     }
     for (group, addresses) in outside {

@@ -26,7 +26,8 @@ impl Signatures {
     /// For the peer lists that rules of `direction` use.
     pub(super) fn new(compiled: &Compiled, direction: Direction, groups: &IdVec<GroupId, Group>) -> Self {
         let profiles = compiled.table.profiles(direction).values();
-        let mut used: Vec<PeersId> = profiles.flat_map(|profile| profile.terms.iter().map(|term| term.peers)).collect();
+        let terms = profiles.flat_map(|profile| compiled.table.terms_of(profile));
+        let mut used: Vec<PeersId> = terms.map(|term| term.peers).collect();
         used.sort_unstable();
         used.dedup();
         let peers = || used.iter().map(|peers| compiled.table.peers.at(*peers)).filter(|peers| !peers.any);
@@ -49,13 +50,8 @@ impl Signatures {
         let mut view_of = FxHashMap::default();
         for column in groups.values().flat_map(|group| group.columns.into_iter().flatten()) {
             view_of.entry(column.address).or_insert_with(|| {
-                let address = compiled.atoms.class(column.address);
-                let of = |held: &[BlockId]| -> Box<[BlockId]> {
-                    held.iter().copied().filter(|block| blocks.binary_search(block).is_ok()).collect()
-                };
-                let (certain, possible) = (of(&address.certain), of(&address.possible));
-                let knobs = if possible.is_empty() { crate::model::KnobSet::EMPTY } else { address.knobs };
-                views.intern(AddressClass { certain, possible, knobs })
+                let used = |block: BlockId| blocks.binary_search(&block).is_ok();
+                views.intern(compiled.atoms.class(column.address).filtered(used))
             });
         }
         Self { cell_of, cell_count, cells, view_of, views: views.into_keys() }

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::model::profile::DuplicatePortNames;
-use crate::model::{ContainerPort, Hit, Knob, KnobSet, Name, PortMatch, PortSet, Ports, Profile, Protocol};
+use crate::model::{ContainerPort, Doubts, Hit, Knob, KnobSet, Name, PortMatch, PortSet, Ports, Profile, Protocol};
 
 /// What a rule's port list admits.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -15,7 +15,8 @@ pub(super) struct PortExpr {
 }
 
 impl PortExpr {
-    pub(super) fn new(ports: &Ports, profile: &Profile) -> Self {
+    /// `ranges`: whether a last port is honoured (NP-15, CNP-11).
+    pub(super) fn new(ports: &Ports, ranges: bool) -> Self {
         let Ports::OneOf(entries) = ports else {
             return Self { fixed: PortSet::all(), names: Box::default() };
         };
@@ -24,7 +25,7 @@ impl PortExpr {
             match &entry.port {
                 PortMatch::All => fixed = fixed.union(&PortSet::all_of(entry.protocol)),
                 PortMatch::Number { port, end } => {
-                    let last = end.filter(|_| profile.endport_support).unwrap_or(*port);
+                    let last = end.filter(|_| ranges).unwrap_or(*port);
                     fixed = fixed.union(&PortSet::range(entry.protocol, *port, last));
                 }
                 PortMatch::Name(name) => names.push((entry.protocol, name.clone())),
@@ -102,20 +103,22 @@ fn duplicate(number: PortSet, profile: &Profile) -> PortValue {
         DuplicatePortNames::First => PortValue::default(),
         DuplicatePortNames::All => PortValue::certain(number),
         DuplicatePortNames::Both => {
-            PortValue { certain: PortSet::empty(), possible: number, knobs: KnobSet::one(Knob::DuplicatePortNames) }
+            PortValue { possible: number, knobs: KnobSet::one(Knob::DuplicatePortNames), ..PortValue::default() }
         }
     }
 }
 
-/// A three-valued set of ports.
+/// A set of ports, some of them uncertain.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct PortValue {
     /// The ports that are certainly in it.
     pub certain: PortSet,
-    /// The ports that may be in it; disjoint from `certain`.
+    /// The ports for which that is not defined; disjoint from `certain`.
     pub possible: PortSet,
     /// What the possible ones depend on; empty when there is none.
     pub knobs: KnobSet,
+    /// The ports for which it depends on what DNS answers (CNP-10); disjoint from the others.
+    pub learned: PortSet,
 }
 
 impl PortValue {
@@ -134,28 +137,37 @@ impl PortValue {
     /// Whether no port can be in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.certain.is_empty() && self.possible.is_empty()
+        self.certain.is_empty() && self.possible.is_empty() && self.learned.is_empty()
     }
 
-    fn new(certain: PortSet, possible: &PortSet, knobs: KnobSet) -> Self {
+    /// The ports that are or may be in it.
+    #[must_use]
+    pub fn any(&self) -> PortSet {
+        self.certain.union(&self.possible).union(&self.learned)
+    }
+
+    /// Certain goes before possible, possible before learned.
+    fn new(certain: PortSet, possible: &PortSet, learned: &PortSet, knobs: KnobSet) -> Self {
         let possible = possible.difference(&certain);
+        let learned = learned.difference(&certain).difference(&possible);
         let knobs = if possible.is_empty() { KnobSet::EMPTY } else { knobs };
-        Self { certain, possible, knobs }
+        Self { certain, possible, knobs, learned }
     }
 
     /// What is in one of two sets.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let possible = self.possible.union(&other.possible);
-        Self::new(self.certain.union(&other.certain), &possible, self.knobs.union(other.knobs))
+        let learned = self.learned.union(&other.learned);
+        Self::new(self.certain.union(&other.certain), &possible, &learned, self.knobs.union(other.knobs))
     }
 
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let of = |value: &Self| value.certain.union(&value.possible);
-        let possible = of(self).intersection(&of(other));
-        Self::new(self.certain.intersection(&other.certain), &possible, self.knobs.union(other.knobs))
+        let both = self.any().intersection(&other.any());
+        let possible = self.possible.union(&other.possible).intersection(&both);
+        Self::new(self.certain.intersection(&other.certain), &possible, &both, self.knobs.union(other.knobs))
     }
 
     /// The set under a condition that holds as `hit` says.
@@ -164,18 +176,22 @@ impl PortValue {
         match hit {
             Hit::Yes => self.clone(),
             Hit::No => Self::default(),
-            Hit::Maybe(knobs) => {
-                Self::new(PortSet::empty(), &self.certain.union(&self.possible), self.knobs.union(knobs))
+            Hit::Maybe(doubts) if doubts.knobs.is_empty() => {
+                Self::new(PortSet::empty(), &self.possible, &self.any(), self.knobs)
+            }
+            Hit::Maybe(doubts) => {
+                Self::new(PortSet::empty(), &self.any(), &PortSet::empty(), self.knobs.union(doubts.knobs))
             }
         }
     }
 
-    /// NP-17: without SCTP support an isolated end may do anything with SCTP.
+    /// NP-17: without SCTP support an end with policies may do anything with SCTP.
     #[must_use]
     pub fn with_unknown_sctp(&self) -> Self {
         let sctp = PortSet::all_of(Protocol::Sctp);
         let possible = self.possible.union(&sctp);
-        Self::new(self.certain.difference(&sctp), &possible, self.knobs.union(KnobSet::one(Knob::SctpPolicy)))
+        let knobs = self.knobs.union(KnobSet::one(Knob::SctpPolicy));
+        Self::new(self.certain.difference(&sctp), &possible, &self.learned, knobs)
     }
 
     /// Whether one port is in it.
@@ -184,7 +200,9 @@ impl PortValue {
         if self.certain.contains(protocol, port) {
             Hit::Yes
         } else if self.possible.contains(protocol, port) {
-            Hit::Maybe(self.knobs)
+            Hit::Maybe(Doubts { knobs: self.knobs, dns: false })
+        } else if self.learned.contains(protocol, port) {
+            Hit::Maybe(Doubts::DNS)
         } else {
             Hit::No
         }

@@ -12,18 +12,19 @@ use crate::compile::kinds::{Kinds, Signatures};
 use crate::compile::senders::{Senders, Sending};
 use crate::compile::shares::{Shares, Weight};
 use crate::compile::values::Values;
-use crate::compile::{Compiled, DestinationKindId, SourceKindId, ValueId};
+use crate::compile::{Compiled, DestinationKindId, SceneId, SourceKindId, ValueId};
 use crate::ids::{Id, IdVec};
 use crate::model::Family;
 
 /// What tells the rows of one cut apart: equal rows admit the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Row {
-    role: Role,
+    pub(super) role: Role,
     /// The families for which it holds.
     pub(super) families: Vec<Family>,
+    pub(super) scene: SceneId,
     /// The senders that may send something else than their backdrop, among those that the cut hears.
-    sending: Sending,
+    pub(super) sending: Sending,
 }
 
 /// Destinations that share a cut, each with the families in which they do.
@@ -83,10 +84,11 @@ impl<'a> Rows<'a> {
         let kind = self.destinations.kinds.at(destination);
         let mut rows: Vec<Row> = Vec::with_capacity(families.len());
         for family in families {
-            let sending = self.senders.sending(&mut self.values, kind, *family, self.shares.heard());
-            match rows.iter_mut().find(|row| row.sending == sending) {
+            let scene = self.senders.scene(&mut self.values, kind, *family);
+            let sending = self.senders.sending(&mut self.values, kind, *family, scene, self.shares.heard());
+            match rows.iter_mut().find(|row| row.scene == scene && row.sending == sending) {
                 Some(row) => row.families.push(*family),
-                None => rows.push(Row { role: kind.role, families: vec![*family], sending }),
+                None => rows.push(Row { role: kind.role, families: vec![*family], scene, sending }),
             }
         }
         rows
@@ -94,7 +96,7 @@ impl<'a> Rows<'a> {
 
     /// The number of (source, protocol, port, family) that are certainly admitted, sources weighted.
     pub(super) fn count(&mut self, row: &Row) -> u128 {
-        self.shares.count(&self.senders, &self.values, row.role, &row.families, &row.sending)
+        self.shares.count(&self.senders, &self.values, row)
     }
 
     /// The row as regions of source kinds, in order of value; kinds in no region reach nothing.
@@ -107,9 +109,10 @@ impl<'a> Rows<'a> {
         }
         let mut sending = row.sending.iter().peekable();
         let mut regions: BTreeMap<ValueId, Vec<SourceKindId>> = BTreeMap::new();
+        let backdrop = self.senders.backdrop(row.scene);
         for (id, sender) in self.senders.all().iter() {
             let special = sending.next_if(|(special, _)| *special == id).map(|(_, value)| *value);
-            let sent = special.unwrap_or(sender.backdrop);
+            let sent = special.unwrap_or(*backdrop.at(id));
             if !sender.role.meets(row.role) || sent == self.values.nothing() {
                 continue;
             }

@@ -14,10 +14,11 @@ use rustc_hash::FxHashMap;
 use crate::compile::groups::Role;
 use crate::compile::interner::Interner;
 use crate::compile::kinds::{Kind, Kinds, Signatures};
+use crate::compile::scenes::Scenes;
 use crate::compile::values::Values;
 use crate::compile::{
-    BlockId, CellId, ClassSetId, Compiled, PortExprId, PortNameId, PortTableId, ProfileId, SenderId, SourceKindId,
-    ValueId, ViewId, WideId,
+    BlockId, CellId, ClassSetId, Compiled, PortExprId, PortNameId, PortTableId, ProfileId, SceneId, SenderId,
+    SourceKindId, ValueId, ViewId, WideId,
 };
 use crate::ids::{Id, IdVec};
 use crate::model::{Direction, Family, Hit};
@@ -29,10 +30,10 @@ pub(super) type Sending = Vec<(SenderId, ValueId)>;
 #[derive(Clone, Debug)]
 pub(super) struct Sender {
     pub(super) role: Role,
-    profile: Option<ProfileId>,
+    pub(super) profile: Option<ProfileId>,
     /// Its source kinds, which follow each other.
     pub(super) kinds: Range<usize>,
-    /// What it may send to whom no peer list names.
+    /// What NetworkPolicies let it send to whom no peer list names.
     pub(super) backdrop: ValueId,
 }
 
@@ -71,6 +72,7 @@ pub(super) struct Senders<'a> {
     /// Terms with port names, by name: without peers, and with wide ones.
     named_to_anybody: FxHashMap<PortNameId, Vec<Sent>>,
     named_to_wide: FxHashMap<(WideId, PortNameId), Vec<Sent>>,
+    scenes: Scenes<'a>,
 }
 
 impl<'a> Senders<'a> {
@@ -91,12 +93,14 @@ impl<'a> Senders<'a> {
             });
             let sender = known.unwrap_or_else(|| {
                 let backdrop = backdrop(compiled, values, kind.profile);
-                senders.push(Sender { role: kind.role, profile: kind.profile, kinds: id.index()..id.index(), backdrop })
+                let kinds = id.index()..id.index();
+                senders.push(Sender { role: kind.role, profile: kind.profile, kinds, backdrop })
             });
             senders.at_mut(sender).kinds.end = id.index() + 1;
             sender_of.push(sender);
             last = Some(sender);
         }
+        let scenes = Scenes::new(compiled, signatures, values, &senders);
         let mut known = Self {
             compiled,
             signatures,
@@ -111,6 +115,7 @@ impl<'a> Senders<'a> {
             to_wide: FxHashMap::default(),
             named_to_anybody: FxHashMap::default(),
             named_to_wide: FxHashMap::default(),
+            scenes,
         };
         known.index(values);
         known
@@ -183,6 +188,7 @@ impl<'a> Senders<'a> {
         values: &mut Values,
         destination: &Kind,
         family: Family,
+        scene: SceneId,
         heard: &FixedBitSet,
     ) -> Sending {
         let Some(view) = destination.view(family) else { return Sending::new() };
@@ -205,8 +211,22 @@ impl<'a> Senders<'a> {
         special.sort_unstable();
         let special = self.resolve(values, destination.table, &special);
         let heard = |(sender, _): &&(SenderId, ValueId)| heard.contains(sender.index());
-        let sending = merge(values, wide.iter().filter(heard), by_address.plain.iter().filter(heard));
-        if special.is_empty() { sending } else { merge(values, sending.iter(), special.iter()) }
+        let mut sending = merge(values, wide.iter().filter(heard), by_address.plain.iter().filter(heard));
+        if !special.is_empty() {
+            sending = merge(values, sending.iter(), special.iter());
+        }
+        self.scenes.apply(values, scene, &self.senders, &mut sending);
+        sending
+    }
+
+    /// How the egress tiers see a destination.
+    pub(super) fn scene(&mut self, values: &mut Values, destination: &Kind, family: Family) -> SceneId {
+        self.scenes.of(values, destination, family, &self.senders)
+    }
+
+    /// What a sender may send in a scene to whom no peer list of a NetworkPolicy names.
+    pub(super) fn backdrop(&self, scene: SceneId) -> &IdVec<SenderId, ValueId> {
+        self.scenes.backdrop(scene)
     }
 
     /// What the senders of these terms may send, sorted like them.

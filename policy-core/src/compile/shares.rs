@@ -4,10 +4,11 @@ use fixedbitset::FixedBitSet;
 
 use crate::compile::cuts::Cut;
 use crate::compile::groups::Role;
-use crate::compile::senders::{Sender, Senders, Sending};
+use crate::compile::rows::Row;
+use crate::compile::senders::{Sender, Senders};
 use crate::compile::tally::{Sizes, Tally};
 use crate::compile::values::Values;
-use crate::compile::{SenderId, SourceKindId, ValueId};
+use crate::compile::{SceneId, SenderId, SourceKindId, ValueId};
 use crate::ids::{Id, IdVec};
 use crate::model::Family;
 
@@ -52,8 +53,7 @@ pub(super) struct Shares {
     heard: FixedBitSet,
     sizes: Sizes,
     tally: Tally,
-    /// What the cut counts when every sender sends its backdrop.
-    counted: Vec<(Role, Vec<Family>, u128)>,
+    counted: Vec<Counted>,
 }
 
 impl Shares {
@@ -131,28 +131,22 @@ impl Shares {
     }
 
     /// The number of (source, protocol, port) that a destination certainly admits in these families, sources weighted.
-    pub(super) fn count(
-        &mut self,
-        senders: &Senders<'_>,
-        values: &Values,
-        role: Role,
-        families: &[Family],
-        sending: &Sending,
-    ) -> u128 {
+    pub(super) fn count(&mut self, senders: &Senders<'_>, values: &Values, row: &Row) -> u128 {
         self.sizes.learn(values);
-        let (mut more, mut less) = (self.count_backdrop(senders, role, families), 0);
-        let factors = factors(families);
-        for (id, value) in sending {
-            let sender = senders.all().at(*id);
-            if !sender.role.meets(role) {
+        let (mut more, mut less) = (self.count_backdrop(senders, row), 0);
+        let factors = factors(&row.families);
+        let backdrop = senders.backdrop(row.scene);
+        for (id, value) in &row.sending {
+            if !senders.all().at(*id).role.meets(row.role) {
                 continue;
             }
+            let before = *backdrop.at(*id);
             for share in &self.shares {
                 let weight = of(*share.weights.at(*id), factors);
                 if weight != 0 {
                     more += u128::from(weight * self.sizes.common(*value, share.admitted));
-                    if sender.backdrop != values.nothing() {
-                        less += u128::from(weight * self.sizes.common(sender.backdrop, share.admitted));
+                    if before != values.nothing() {
+                        less += u128::from(weight * self.sizes.common(before, share.admitted));
                     }
                 }
             }
@@ -160,26 +154,35 @@ impl Shares {
         more - less
     }
 
-    fn count_backdrop(&mut self, senders: &Senders<'_>, role: Role, families: &[Family]) -> u128 {
-        let known = self.counted.iter().find(|(of, in_families, _)| *of == role && in_families == families);
-        if let Some((.., known)) = known {
-            return *known;
+    fn count_backdrop(&mut self, senders: &Senders<'_>, row: &Row) -> u128 {
+        let same = |of: &&Counted| of.role == row.role && of.scene == row.scene && of.families == row.families;
+        if let Some(known) = self.counted.iter().find(same) {
+            return known.count;
         }
-        let factors = factors(families);
-        let mut total = 0;
+        let factors = factors(&row.families);
+        let backdrop = senders.backdrop(row.scene);
+        let mut count = 0;
         for share in &self.shares {
             for id in &share.present {
-                let sender = senders.all().at(*id);
-                if sender.role.meets(role) {
-                    self.tally.add(sender.backdrop, of(*share.weights.at(*id), factors));
+                if senders.all().at(*id).role.meets(row.role) {
+                    self.tally.add(*backdrop.at(*id), of(*share.weights.at(*id), factors));
                 }
             }
             let sizes = &self.sizes;
-            self.tally.take(|value, weight| total += u128::from(weight * sizes.common(value, share.admitted)));
+            self.tally.take(|value, weight| count += u128::from(weight * sizes.common(value, share.admitted)));
         }
-        self.counted.push((role, families.to_vec(), total));
-        total
+        self.counted.push(Counted { role: row.role, families: row.families.clone(), scene: row.scene, count });
+        count
     }
+}
+
+/// What a cut counts when every sender sends its backdrop.
+#[derive(Debug)]
+struct Counted {
+    role: Role,
+    families: Vec<Family>,
+    scene: SceneId,
+    count: u128,
 }
 
 fn add([v4, v6]: &mut Weight, [more_v4, more_v6]: Weight) {

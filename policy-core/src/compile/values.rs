@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::compile::interner::Interner;
 use crate::compile::ports::{PortTable, PortValue};
+use crate::compile::tiers::{Decided, Effect};
 use crate::compile::{Compiled, PortExprId, PortNameId, PortTableId, ValueId};
 use crate::ids::{Id, IdVec};
 use crate::model::{Hit, Name, Protocol};
@@ -15,6 +16,7 @@ pub(super) struct Values {
     unions: FxHashMap<(ValueId, ValueId), ValueId>,
     intersections: FxHashMap<(ValueId, ValueId), ValueId>,
     under: FxHashMap<(ValueId, Hit), ValueId>,
+    applied: FxHashMap<(Effect, ValueId), ValueId>,
     /// The numbers of each port list.
     fixed: IdVec<PortExprId, ValueId>,
     /// The names of each port list.
@@ -42,6 +44,7 @@ impl Values {
             unions: FxHashMap::default(),
             intersections: FxHashMap::default(),
             under: FxHashMap::default(),
+            applied: FxHashMap::default(),
             fixed,
             names,
             tables,
@@ -54,6 +57,30 @@ impl Values {
 
     pub(super) fn everything(&self) -> ValueId {
         ValueId::from_index(1)
+    }
+
+    pub(super) fn intern(&mut self, value: PortValue) -> ValueId {
+        self.interner.intern(value)
+    }
+
+    /// What is left of `next` after a tier with this effect.
+    pub(super) fn apply(&mut self, effect: Effect, next: ValueId) -> ValueId {
+        if next == self.everything() {
+            return effect.ceiling;
+        }
+        if next == self.nothing() {
+            return effect.floor;
+        }
+        if effect.floor == self.nothing() && effect.ceiling == self.everything() {
+            return next;
+        }
+        if let Some(known) = self.applied.get(&(effect, next)) {
+            return *known;
+        }
+        let value = PortValue::choose(self.get(next), self.get(effect.ceiling), self.get(effect.floor));
+        let id = self.interner.intern(value);
+        self.applied.insert((effect, next), id);
+        id
     }
 
     pub(super) fn get(&self, id: ValueId) -> &PortValue {

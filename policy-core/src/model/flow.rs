@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::{NodeId, PodId};
-use crate::model::{Family, Protocol};
+use crate::model::{DomainClass, Family, Protocol};
 
 /// An end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -14,6 +14,8 @@ pub enum Party {
     Node(NodeId),
     /// An address that is neither a pod's nor a node's.
     Address(IpAddr),
+    /// Some address outside that a DNS name stands for; which one is not known. A destination only.
+    Named(DomainClass),
 }
 
 /// One new connection at layer 4, after all address translation: a *leg* (M-6, NP-29).

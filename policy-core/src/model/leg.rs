@@ -1,9 +1,9 @@
-//! From a leg to the questions that its two ends put to their policies (M-7, NP-6, NP-18 … NP-25).
+//! From a leg to the questions that its two ends put to their policies (M-7, NP-6, NP-18 … NP-25, CNP-14).
 //!
 //! Which address an end's policies see depends on hosts, own nodes and translation; what they then say is the
 //! business of the two implementations of [`Policies`].
 
-use crate::ids::{NodeId, PodId, PolicyId};
+use crate::ids::{NodeId, PodId};
 use crate::model::premise::{self, Seen};
 use crate::model::profile::{EgressServiceView, Exemption, LocalSnatView};
 use crate::model::{
@@ -25,14 +25,15 @@ pub struct Question {
     pub protocol: Protocol,
     /// The destination's port.
     pub port: u16,
+    /// The rule by which NetworkPolicies let this through whatever they say (NP-18, NP-19). Cluster-wide policies
+    /// know no such rule.
+    pub exempt: Option<&'static str>,
 }
 
 /// The policies of a cluster, as one evaluator knows them.
 pub trait Policies {
-    /// The policies that isolate a pod in a direction, in id order (NP-1, NP-3, NP-4).
-    fn isolating(&self, pod: PodId, direction: Direction) -> Vec<PolicyId>;
-    /// What the isolating policies of `pod` say (NP-5, NP-7, NP-8); `isolating` is not empty.
-    fn ask(&self, pod: PodId, question: &Question, isolating: Vec<PolicyId>) -> End;
+    /// What the policies of all tiers say to `pod` (CNP-1). `End::open("NP-4")` when none acts on it.
+    fn ask(&self, pod: PodId, question: &Question) -> End;
 }
 
 /// Judges a leg by the policies of both ends (NP-6).
@@ -41,12 +42,16 @@ pub fn judge(policies: &impl Policies, cluster: &Cluster, profile: &Profile, flo
         Ok(flags) => flags,
         Err(judgement) => return *judgement,
     };
-    let leg = Leg { policies, cluster, profile };
+    let exempt = premise::hairpin(cluster, profile, flow).then_some("NP-18");
+    let leg = Leg { policies, cluster, profile, exempt };
     let (egress, ingress) = (leg.egress(flow), leg.ingress(flow));
+    if exempt.is_some() {
+        flags.push(Flag::SelfTraffic);
+    }
     if egress.rule == "NP-19" || ingress.rule == "NP-19" {
         flags.push(Flag::OwnNode);
-        flags.sort_unstable();
     }
+    flags.sort_unstable();
     Judgement::of_ends(egress, ingress, flags)
 }
 
@@ -75,6 +80,7 @@ struct Leg<'a, P> {
     policies: &'a P,
     cluster: &'a Cluster,
     profile: &'a Profile,
+    exempt: Option<&'static str>,
 }
 
 impl<P: Policies> Leg<'_, P> {
@@ -82,18 +88,11 @@ impl<P: Policies> Leg<'_, P> {
     fn egress(&self, flow: &Flow) -> End {
         let Seen::Pod(pod) = self.seen(flow.source) else { return End::open(open_rule(self.seen(flow.source))) };
         let destination = self.seen(flow.destination);
-        let isolating = self.policies.isolating(pod, Direction::Egress);
-        if isolating.is_empty() {
-            return End::open("NP-4");
-        }
         // NP-19: egress to the own node.
         let own_node = match (self.profile.egress_to_own_node, destination) {
             (Exemption::Allow, Seen::Host { node, .. }) => self.own_node(pod, node),
             _ => OwnNode::No,
         };
-        if own_node == OwnNode::Yes {
-            return End { outcome: Outcome::Allowed, rule: "NP-19", isolating, admitting: Vec::new() };
-        }
         let names_of = |seen| match seen {
             Seen::Pod(pod) => Some(pod),
             _ => None,
@@ -106,16 +105,17 @@ impl<P: Policies> Leg<'_, P> {
                 family: flow.family,
                 protocol: flow.protocol,
                 port,
+                exempt: self.exempt,
             };
-            self.policies.ask(pod, &question, isolating.clone())
+            self.ask(pod, question, own_node)
         };
         // NP-23: before or after destination translation.
-        let end = match flow.dialled {
+        match flow.dialled {
             None => ask(destination, flow.port),
             Some(dialled) => {
                 let before = || ask(Seen::Address(dialled.ip()), dialled.port());
                 let after = || ask(destination, flow.port);
-                let external = matches!(destination, Seen::Address(_));
+                let external = matches!(destination, Seen::Address(_) | Seen::Named(_));
                 match self.profile.egress_service_view {
                     Some(EgressServiceView::PreDnat) => before(),
                     Some(EgressServiceView::PostDnat) => after(),
@@ -128,8 +128,7 @@ impl<P: Policies> Leg<'_, P> {
                     },
                 }
             }
-        };
-        if_placed(end, own_node)
+        }
     }
 
     /// The destination's end.
@@ -137,13 +136,7 @@ impl<P: Policies> Leg<'_, P> {
         let Seen::Pod(pod) = self.seen(flow.destination) else {
             return End::open(open_rule(self.seen(flow.destination)));
         };
-        let isolating = self.policies.isolating(pod, Direction::Ingress);
-        if isolating.is_empty() {
-            return End::open("NP-4");
-        }
-        let own =
-            || End { outcome: Outcome::Allowed, rule: "NP-19", isolating: isolating.clone(), admitting: Vec::new() };
-        let ask = |other: Seen| {
+        let ask = |other: Seen, own_node: OwnNode| {
             let question = Question {
                 direction: Direction::Ingress,
                 other,
@@ -151,23 +144,22 @@ impl<P: Policies> Leg<'_, P> {
                 family: flow.family,
                 protocol: flow.protocol,
                 port: flow.port,
+                exempt: self.exempt,
             };
-            self.policies.ask(pod, &question, isolating.clone())
+            self.ask(pod, question, own_node)
         };
         let from = |source: Seen| {
             let own_node = match source {
                 Seen::Host { node, .. } => self.own_node(pod, node),
                 _ => OwnNode::No,
             };
-            match own_node {
-                OwnNode::Yes => own(),
-                other => if_placed(ask(source), other),
-            }
+            ask(source, own_node)
         };
         let client = self.seen(flow.source);
         let Some(masquerader) = flow.masqueraded_by else { return from(client) };
         // NP-24: a node put its own address in the client's place.
         let node_view = Seen::Host { node: Some(masquerader), pod: None };
+        let own = || ask(node_view, OwnNode::Yes);
         let local = || match self.profile.local_snat_view {
             LocalSnatView::Client => from(client),
             LocalSnatView::Node => own(),
@@ -175,10 +167,26 @@ impl<P: Policies> Leg<'_, P> {
         };
         match self.own_node(pod, Some(masquerader)) {
             OwnNode::Yes => local(),
-            OwnNode::No => from(node_view),
-            OwnNode::Unknown => match (local(), ask(node_view)) {
-                (here, there) if here.outcome == there.outcome => there,
+            OwnNode::No => ask(node_view, OwnNode::No),
+            OwnNode::Unknown => match (local(), ask(node_view, OwnNode::No)) {
+                (here, there) if alike(here.outcome, there.outcome) => there,
                 (_, there) => End { outcome: Outcome::Conditional(Condition::Placement), rule: "NP-24", ..there },
+            },
+        }
+    }
+
+    /// Puts a question; NetworkPolicies do not act on traffic with the own node (NP-19).
+    fn ask(&self, pod: PodId, question: Question, own_node: OwnNode) -> End {
+        let ask = |own: bool| {
+            let exempt = question.exempt.or_else(|| own.then_some("NP-19"));
+            self.policies.ask(pod, &Question { exempt, ..question })
+        };
+        match own_node {
+            OwnNode::Yes => ask(true),
+            OwnNode::No => ask(false),
+            OwnNode::Unknown => match (ask(true), ask(false)) {
+                (here, there) if alike(here.outcome, there.outcome) => there,
+                (_, there) => End { outcome: Outcome::Conditional(Condition::Placement), rule: "NP-19", ..there },
             },
         }
     }
@@ -222,10 +230,7 @@ fn undefined(end: End, knob: Knob, rule: &'static str) -> End {
     End { outcome: Outcome::Undefined(knobs.union(KnobSet::one(knob))), rule, ..end }
 }
 
-/// NP-19: what is not admitted may still be, if the pod runs on that node.
-fn if_placed(end: End, own_node: OwnNode) -> End {
-    if own_node == OwnNode::Unknown && end.outcome != Outcome::Allowed {
-        return End { outcome: Outcome::Conditional(Condition::Placement), rule: "NP-19", ..end };
-    }
-    end
+/// Whether two outcomes say the same of a connection, whatever the doubts are.
+fn alike(one: Outcome, other: Outcome) -> bool {
+    matches!((one, other), (Outcome::Undefined(_), Outcome::Undefined(_))) || one == other
 }

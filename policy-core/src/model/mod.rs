@@ -23,13 +23,14 @@ pub use cluster::{
     WorkloadKind,
 };
 pub use flow::{Flow, Party};
-pub use hit::Hit;
+pub use hit::{Doubts, Hit};
 pub use interval::IntervalSet;
 pub use labels::{LabelSet, Name, Operator, Requirement, Selector};
 pub use policy::{Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, Peers, PortMatch, PortRule, Ports, Rule};
 pub use ports::{PortSet, Protocol};
 pub use profile::{Knob, Profile, ProfileError};
 pub use tier::{
-    ClusterPolicy, ClusterPolicyKind, DomainPattern, PodSelection, Tier, TierAction, TierPeer, TierPeers, TierRule,
+    ClusterPolicy, ClusterPolicyKind, DomainClass, DomainPattern, Domains, PodSelection, Tier, TierAction, TierPeer,
+    TierPeers, TierRule,
 };
-pub use verdict::{Condition, End, Flag, Judge, Judgement, KnobSet, Outcome, RuleRef, Verdict};
+pub use verdict::{Condition, End, Flag, Judge, Judgement, KnobSet, Outcome, RuleRef, TierRuleRef, Verdict};

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use crate::ids::{NodeId, PodId};
 use crate::model::profile::{Exemption, HostNetworkPods};
 use crate::model::{
-    AddressSet, Cluster, End, Family, Flag, Flow, Hit, Judgement, Knob, KnobSet, Party, Pod, PodState, Profile, Verdict,
+    AddressSet, Cluster, DomainClass, Doubts, End, Family, Flag, Flow, Hit, Judgement, Knob, Party, Pod, PodState,
+    Profile, Verdict,
 };
 
 /// An end of a flow as policies see it.
@@ -22,6 +23,8 @@ pub enum Seen {
     },
     /// An address that is neither.
     Address(IpAddr),
+    /// An address outside that a name stands for.
+    Named(DomainClass),
 }
 
 /// The addresses behind an end, as far as an ipBlock can know them.
@@ -29,8 +32,8 @@ pub enum Seen {
 pub enum Whereabouts {
     /// Exactly these; never empty.
     Known(Vec<IpAddr>),
-    /// One address out of this set, which is never empty; the knob says how to narrow it down.
-    Within(AddressSet, Knob),
+    /// One address out of this set, which is never empty; the doubts say what narrows it down.
+    Within(AddressSet, Doubts),
 }
 
 impl Whereabouts {
@@ -41,11 +44,11 @@ impl Whereabouts {
             Self::Known(known) => match known.iter().filter(|address| addresses.contains(**address)).count() {
                 0 => Hit::No,
                 count if count == known.len() => Hit::Yes,
-                _ => Hit::Maybe(KnobSet::one(Knob::NodeCidrs)),
+                _ => Hit::unless_set(Knob::NodeCidrs),
             },
             Self::Within(range, _) if range.is_disjoint(addresses) => Hit::No,
             Self::Within(range, _) if range.is_subset(addresses) => Hit::Yes,
-            Self::Within(_, knob) => Hit::Maybe(KnobSet::one(*knob)),
+            Self::Within(_, doubts) => Hit::Maybe(*doubts),
         }
     }
 }
@@ -66,6 +69,7 @@ pub fn seen(cluster: &Cluster, profile: &Profile, party: Party) -> Seen {
         },
         Party::Node(node) => Seen::Host { node: Some(node), pod: None },
         Party::Address(address) => Seen::Address(address),
+        Party::Named(name) => Seen::Named(name),
     }
 }
 
@@ -75,7 +79,7 @@ pub fn pod_whereabouts(cluster: &Cluster, profile: &Profile, pod: &Pod, family: 
     match pod.address(family) {
         Some(address) => Whereabouts::Known(vec![address]),
         None if pod.host_network => host_whereabouts(cluster, profile, pod.node, family),
-        None => Whereabouts::Within(profile.pod_cidrs.of(family), Knob::PodCidrs),
+        None => Whereabouts::Within(profile.pod_cidrs.of(family), Doubts::knob(Knob::PodCidrs)),
     }
 }
 
@@ -84,9 +88,28 @@ pub fn pod_whereabouts(cluster: &Cluster, profile: &Profile, pod: &Pod, family: 
 pub fn host_whereabouts(cluster: &Cluster, profile: &Profile, node: Option<NodeId>, family: Family) -> Whereabouts {
     let known = node.map(|node| cluster.nodes.at(node).source_addresses(family)).unwrap_or_default();
     if known.is_empty() {
-        Whereabouts::Within(profile.node_cidrs.of(family), Knob::NodeCidrs)
+        Whereabouts::Within(profile.node_cidrs.of(family), Doubts::knob(Knob::NodeCidrs))
     } else {
         Whereabouts::Known(known)
+    }
+}
+
+/// The addresses that a name outside may stand for in one family (CNP-10).
+#[must_use]
+pub fn named_whereabouts(family: Family) -> Whereabouts {
+    Whereabouts::Within(AddressSet::all_of(family), Doubts::DNS)
+}
+
+/// The addresses of an end, whatever it is.
+#[must_use]
+pub fn whereabouts(cluster: &Cluster, profile: &Profile, seen: Seen, family: Family) -> Whereabouts {
+    match seen {
+        Seen::Pod(id) | Seen::Host { pod: Some(id), .. } => {
+            pod_whereabouts(cluster, profile, cluster.pods.at(id), family)
+        }
+        Seen::Host { node, pod: None } => host_whereabouts(cluster, profile, node, family),
+        Seen::Address(address) => Whereabouts::Known(vec![address]),
+        Seen::Named(_) => named_whereabouts(family),
     }
 }
 
@@ -100,6 +123,7 @@ pub fn families(cluster: &Cluster, profile: &Profile, party: Party) -> Vec<Famil
     };
     let known = match party {
         Party::Address(address) => vec![Family::of(address)],
+        Party::Named(_) => Family::ALL.to_vec(),
         Party::Node(node) => of_node(Some(node)),
         Party::Pod(id) => match cluster.pods.at(id) {
             pod if pod.is_unaddressed() && pod.host_network => of_node(pod.node),
@@ -149,8 +173,7 @@ pub fn premise(cluster: &Cluster, profile: &Profile, flow: &Flow) -> Result<Vec<
     // NP-18: loopback and a pod's own address. A template asked to itself means two pods of its workload.
     let loopback = matches!(flow.destination, Party::Address(address) if address.is_loopback());
     let itself = flow.source == flow.destination && source.is_some_and(|pod| pod.state != PodState::Template);
-    let through_service = flow.dialled.is_some() && profile.self_via_service == Exemption::Policy;
-    if loopback || (itself && !through_service) {
+    if loopback || (itself && flow.dialled.is_none()) {
         return allowed("NP-18", Flag::SelfTraffic);
     }
     // NP-30: both ends must have the family.
@@ -160,13 +183,24 @@ pub fn premise(cluster: &Cluster, profile: &Profile, flow: &Flow) -> Result<Vec<
     }
     // NP-32: nobody enforces.
     if !profile.enforcement {
-        return if cluster.policies.is_empty() {
+        return if cluster.policies.is_empty() && cluster.cluster_policies.is_empty() {
             Err(Box::new(Judgement::of_ends(End::open("NP-32"), End::open("NP-32"), flags)))
         } else {
             allowed("NP-32", Flag::UnenforcedPolicies)
         };
     }
     Ok(flags)
+}
+
+/// Whether NetworkPolicies let a flow through unasked because a pod reaches itself through a Service (NP-18). A
+/// template asked to itself means two pods of its workload.
+#[must_use]
+pub fn hairpin(cluster: &Cluster, profile: &Profile, flow: &Flow) -> bool {
+    let itself = match flow.source {
+        Party::Pod(id) => flow.source == flow.destination && cluster.pods.at(id).state != PodState::Template,
+        Party::Node(_) | Party::Address(_) | Party::Named(_) => false,
+    };
+    itself && flow.dialled.is_some() && profile.self_via_service == Exemption::Allow
 }
 
 fn flags(profile: &Profile, flow: &Flow, source: Option<&Pod>, destination: Option<&Pod>) -> Vec<Flag> {

@@ -54,6 +54,8 @@ knobs! {
     EndPortSupport = "endport_support" ["true|false"],
     /// One port name declared twice with different numbers (NP-16).
     DuplicatePortNames = "duplicate_port_names" ["both|first|all"],
+    /// Which of several cluster-wide policies of one tier and priority comes first (CNP-2).
+    EqualPriority = "equal_priority" ["both|name"],
     /// Whether names need a usable DNS leg (DNS-7).
     DnsRequired = "dns_required" ["false|true"],
     /// The families of pods without a known address (NP-30).
@@ -121,6 +123,15 @@ pub enum DuplicatePortNames {
     All,
 }
 
+/// Which of several cluster-wide policies of one tier and priority comes first (CNP-2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum EqualPriority {
+    /// Any: undefined where that makes a difference.
+    Both,
+    /// The one whose name comes first; what has no priority comes last.
+    Name,
+}
+
 /// A complete setting of all knobs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Profile {
@@ -148,6 +159,8 @@ pub struct Profile {
     pub endport_support: bool,
     /// [`Knob::DuplicatePortNames`].
     pub duplicate_port_names: DuplicatePortNames,
+    /// [`Knob::EqualPriority`].
+    pub equal_priority: EqualPriority,
     /// [`Knob::DnsRequired`].
     pub dns_required: bool,
     /// [`Knob::PodFamilies`]: the families of pods without a known address. Never empty.
@@ -173,6 +186,7 @@ impl Default for Profile {
             sctp_policy: true,
             endport_support: true,
             duplicate_port_names: DuplicatePortNames::Both,
+            equal_priority: EqualPriority::Both,
             dns_required: false,
             pod_families: vec![Family::V4],
             pod_cidrs: AddressSet::all(),
@@ -305,6 +319,10 @@ impl Profile {
                     "all" => DuplicatePortNames::All,
                     _ => return Err(bad()),
                 };
+            }
+            Knob::EqualPriority => {
+                let both = flag("both", "name")?;
+                self.equal_priority = if both { EqualPriority::Both } else { EqualPriority::Name };
             }
             Knob::DnsRequired => self.dns_required = flag("true", "false")?,
             Knob::PodFamilies => {

@@ -3,10 +3,12 @@
 //! ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy say the same things in different words;
 //! here they are one type, and the kind matters for names only.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use ipnet::IpNet;
 
+use crate::ids::{DomainId, IdVec};
 use crate::model::{Direction, Name, Ports, Selector};
 use crate::source::Span;
 
@@ -232,6 +234,74 @@ impl fmt::Display for DomainPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let star = if self.below { "*." } else { "" };
         write!(f, "{star}{}", self.name)
+    }
+}
+
+/// Everything that domain patterns can tell of a name: the pattern that is the name, and the nearest one above it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DomainClass {
+    exact: Option<DomainId>,
+    below: Option<DomainId>,
+}
+
+/// The distinct domain patterns of a cluster's policies, in order; [`DomainClass`] points into them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Domains(IdVec<DomainId, DomainPattern>);
+
+impl Domains {
+    /// The patterns that these policies mention.
+    pub fn new<'a>(policies: impl Iterator<Item = &'a ClusterPolicy>) -> Self {
+        let rules = policies.flat_map(|policy| &policy.egress);
+        let peers = rules.flat_map(|rule| match &rule.peers {
+            TierPeers::Any => &[],
+            TierPeers::OneOf(peers) => peers.as_slice(),
+        });
+        let patterns = peers.filter_map(|peer| match peer {
+            TierPeer::Domain { pattern, .. } => Some(pattern.clone()),
+            _ => None,
+        });
+        let distinct: BTreeSet<DomainPattern> = patterns.collect();
+        Self(distinct.into_iter().collect())
+    }
+
+    /// The class of a name.
+    #[must_use]
+    pub fn class(&self, name: &str) -> DomainClass {
+        let matching = || self.0.iter().filter(|(_, pattern)| pattern.matches(name));
+        DomainClass {
+            exact: matching().find(|(_, pattern)| !pattern.below).map(|(id, _)| id),
+            // The patterns above a name are suffixes of each other.
+            below: matching().filter(|(_, pattern)| pattern.below).max_by_key(|(_, p)| p.name.len()).map(|(id, _)| id),
+        }
+    }
+
+    /// Every class that a name can have.
+    pub fn classes(&self) -> impl Iterator<Item = DomainClass> + use<> {
+        let exact = self.0.values().filter(|pattern| !pattern.below).map(|pattern| self.class(&pattern.name));
+        let below = self.0.iter().filter(|(_, pattern)| pattern.below);
+        let below = below.map(|(id, _)| DomainClass { exact: None, below: Some(id) });
+        let all: BTreeSet<DomainClass> = exact.chain(below).chain([DomainClass { exact: None, below: None }]).collect();
+        all.into_iter()
+    }
+
+    /// Whether a pattern means the names of a class (CNP-10).
+    #[must_use]
+    pub fn matches(&self, pattern: &DomainPattern, class: DomainClass) -> bool {
+        let is = |id: Option<DomainId>| id.is_some_and(|id| self.0.at(id) == pattern);
+        let above = |id: Option<DomainId>| id.is_some_and(|id| pattern.below && pattern.matches(&self.0.at(id).name));
+        is(class.exact) || is(class.below) || above(class.below)
+    }
+}
+
+/// The names that the cluster's own DNS gives to Services and pods end so (DNS-1).
+const CLUSTER_DOMAIN: &str = "cluster.local";
+
+impl DomainPattern {
+    /// Whether names of pods may be meant (CNP-10).
+    #[must_use]
+    pub fn may_name_pods(&self) -> bool {
+        let inside = *self.name == *CLUSTER_DOMAIN || self.name.ends_with(&format!(".{CLUSTER_DOMAIN}"));
+        inside || (self.below && CLUSTER_DOMAIN.ends_with(&format!(".{}", self.name)))
     }
 }
 

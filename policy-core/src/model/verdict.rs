@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::ids::PolicyId;
-use crate::model::{Direction, Flow, Knob};
+use crate::ids::{ClusterPolicyId, PolicyId};
+use crate::model::{Direction, Flow, Knob, Tier};
 
 /// What becomes of a flow. Exactly one holds (M-4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -62,7 +62,7 @@ pub enum Outcome {
 pub enum Condition {
     /// The pod runs on the node in question (NP-19).
     Placement,
-    /// The client's egress reaches the cluster DNS (DNS-7).
+    /// What DNS answers: whether a name that a rule mentions stands for the address (CNP-10).
     Dns,
 }
 
@@ -126,6 +126,17 @@ pub struct RuleRef {
     pub index: u32,
 }
 
+/// A rule of a cluster-wide policy: its position in the policy's list for the direction, from 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TierRuleRef {
+    /// The policy.
+    pub policy: ClusterPolicyId,
+    /// The direction.
+    pub direction: Direction,
+    /// The position.
+    pub index: u32,
+}
+
 /// What one end of a flow decides, and by which policies.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct End {
@@ -135,15 +146,27 @@ pub struct End {
     pub rule: &'static str,
     /// The policies that isolate this end, in id order; empty when none does (NP-4).
     pub isolating: Vec<PolicyId>,
-    /// The policy rules that certainly admit the flow, in order.
+    /// The policy rules that certainly admit the flow, in order. Empty when a tier decides before them.
     pub admitting: Vec<RuleRef>,
+    /// The rules of cluster-wide policies that match the flow or may match it, in the order of evaluation (CNP-1,
+    /// CNP-2), without those that come too late: after a certain match in their policy, or in a tier that was left.
+    pub tier_rules: Vec<TierRuleRef>,
+    /// The tier that decides, whatever comes after it says; `None` when NetworkPolicies decide, or nobody does.
+    pub tier: Option<Tier>,
 }
 
 impl End {
     /// An end at which no policy was asked.
     #[must_use]
     pub fn open(rule: &'static str) -> Self {
-        Self { outcome: Outcome::Allowed, rule, isolating: Vec::new(), admitting: Vec::new() }
+        Self {
+            outcome: Outcome::Allowed,
+            rule,
+            isolating: Vec::new(),
+            admitting: Vec::new(),
+            tier_rules: Vec::new(),
+            tier: None,
+        }
     }
 }
 
@@ -208,7 +231,8 @@ impl Judgement {
             Outcome::Denied => 3,
         };
         // Of two ends that say the same, the one that asked policies is the better reason.
-        let silent = ingress.isolating.is_empty() && !egress.isolating.is_empty();
+        let asked = |end: &End| !end.isolating.is_empty() || !end.tier_rules.is_empty();
+        let silent = !asked(&ingress) && asked(&egress);
         let deciding = match rank(&ingress).cmp(&rank(&egress)) {
             Ordering::Greater => &ingress,
             Ordering::Equal if !silent => &ingress,

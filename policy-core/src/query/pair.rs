@@ -1,6 +1,7 @@
 //! One pair of parties, all ports at once.
 
 use crate::analysis::Analysis;
+use crate::compile::ports::PortValue;
 use crate::model::leg::{OwnNode, own_node};
 use crate::model::premise::{self, Seen};
 use crate::model::profile::Exemption;
@@ -62,6 +63,32 @@ impl PortVerdicts {
         }
     }
 
+    fn of(value: PortValue) -> Self {
+        let conditions = if value.learned.is_empty() { Vec::new() } else { vec![Condition::Dns] };
+        Self {
+            allowed: value.certain,
+            conditional: value.learned,
+            undefined: value.possible,
+            conditions,
+            knobs: value.knobs,
+            blocked: None,
+        }
+    }
+
+    /// NP-19: where the own node's traffic and another's differ, it depends on where the pod runs.
+    fn or_elsewhere(&self, elsewhere: &Self) -> Self {
+        let allowed = self.allowed.intersection(&elsewhere.allowed);
+        let undefined = self.undefined.intersection(&elsewhere.undefined);
+        let learned = self.conditional.intersection(&elsewhere.conditional);
+        let denied = self.denied().intersection(&elsewhere.denied());
+        let placed = allowed.union(&undefined).union(&learned).union(&denied).complement();
+        let mut conditions = Vec::new();
+        conditions.extend((!placed.is_empty()).then_some(Condition::Placement));
+        conditions.extend((!learned.is_empty()).then_some(Condition::Dns));
+        let knobs = if undefined.is_empty() { KnobSet::EMPTY } else { elsewhere.knobs };
+        Self { allowed, conditional: placed.union(&learned), undefined, conditions, knobs, blocked: None }
+    }
+
     /// NP-6: both ends; denied before undefined before conditional before allowed.
     fn both(egress: &Self, ingress: &Self) -> Self {
         let denied = egress.denied().union(&ingress.denied());
@@ -119,23 +146,14 @@ fn end(
     own_node_exempt: bool,
 ) -> PortVerdicts {
     let Seen::Pod(pod) = subject else { return PortVerdicts::all() };
-    let Some(value) = analysis.compiled.admitted(pod, direction, other, family) else { return PortVerdicts::all() };
+    let admitted = |exempt: bool| PortVerdicts::of(analysis.compiled.admitted(pod, direction, other, family, exempt));
     let own = match other {
         Seen::Host { node, .. } if own_node_exempt => own_node(&analysis.cluster, pod, node),
         _ => OwnNode::No,
     };
     match own {
-        OwnNode::Yes => PortVerdicts::all(), // NP-19
-        OwnNode::Unknown => {
-            let conditional = value.certain.complement();
-            let conditions = if conditional.is_empty() { Vec::new() } else { vec![Condition::Placement] };
-            PortVerdicts { allowed: value.certain, conditional, conditions, ..PortVerdicts::default() }
-        }
-        OwnNode::No => PortVerdicts {
-            allowed: value.certain,
-            undefined: value.possible,
-            knobs: value.knobs,
-            ..PortVerdicts::default()
-        },
+        OwnNode::Yes => admitted(true), // NP-19
+        OwnNode::Unknown => admitted(true).or_elsewhere(&admitted(false)),
+        OwnNode::No => admitted(false),
     }
 }

@@ -128,8 +128,9 @@ impl Writer<'_> {
         let verb = match trace.hit {
             Hit::Yes => "admits it".to_owned(),
             Hit::No => "does not admit it".to_owned(),
-            Hit::Maybe(knobs) => {
-                let knobs: Vec<_> = knobs.iter().map(policy_core::model::Knob::name).collect();
+            Hit::Maybe(doubts) if doubts.knobs.is_empty() => "admits it depending on what DNS answers".to_owned(),
+            Hit::Maybe(doubts) => {
+                let knobs: Vec<_> = doubts.knobs.iter().map(policy_core::model::Knob::name).collect();
                 format!("admits it depending on {}", knobs.join(", "))
             }
         };

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use policy_core::model::profile::{DuplicatePortNames, EgressServiceView, Exemption, HostNetworkPods, LocalSnatView};
+use policy_core::model::profile::{
+    DuplicatePortNames, EgressServiceView, EqualPriority, Exemption, HostNetworkPods, LocalSnatView,
+};
 use policy_core::model::{AddressSet, Family, Knob, Profile};
 use policy_core::source::SourceMap;
 
@@ -62,6 +64,10 @@ fn value(profile: &Profile, knob: Knob) -> Option<String> {
             EgressServiceView::PostDnat => "post_dnat",
             EgressServiceView::PreDnat => "pre_dnat",
             EgressServiceView::Both => "both",
+        },
+        Knob::EqualPriority => match profile.equal_priority {
+            EqualPriority::Both => "both",
+            EqualPriority::Name => "name",
         },
         Knob::LocalSnatView => match profile.local_snat_view {
             LocalSnatView::Both => "both",

@@ -137,7 +137,7 @@ impl Names<'_> {
             source: self.place(trace.span),
             admits: word(trace.hit),
             knobs: match trace.hit {
-                Hit::Maybe(set) => knobs(set),
+                Hit::Maybe(doubts) => knobs(doubts.knobs),
                 Hit::Yes | Hit::No => Vec::new(),
             },
             peers: entries(&trace.peers),

@@ -89,6 +89,7 @@ fn group_of(graph: &ReachabilityGraph, party: Party) -> Option<GroupId> {
         Party::Pod(pod) => group.pods.contains(&pod),
         Party::Node(node) => group.nodes.contains(&node),
         Party::Address(address) => group.addresses.contains(address),
+        Party::Named(_) => false,
     };
     let mut found = graph.connections.groups.iter().filter(|(_, group)| holds(group)).map(|(id, _)| id);
     let first = found.next();

@@ -1,0 +1,71 @@
+//! What tiers make of what comes after them, remembered by who the other end is.
+
+use rustc_hash::FxHashMap;
+
+use crate::compile::ports::PortValue;
+use crate::compile::tiers::{Chain, Decided, Effect, Step};
+use crate::compile::values::Values;
+use crate::compile::{ChainId, Compiled, PeersId, PortTableId};
+use crate::model::Hit;
+
+/// The peer lists that match an end, sorted, by how surely; those that do not are left out.
+pub(super) type Hits = Vec<(PeersId, Hit)>;
+
+/// Effects by chain, by the peer lists of the chain that match, and by the port names that are known.
+#[derive(Debug)]
+pub(super) struct Effects<'a> {
+    compiled: &'a Compiled,
+    known: FxHashMap<(ChainId, Hits, Option<PortTableId>), Effect>,
+}
+
+impl<'a> Effects<'a> {
+    pub(super) fn new(compiled: &'a Compiled) -> Self {
+        Self { compiled, known: FxHashMap::default() }
+    }
+
+    /// What a tier does for an end that these peer lists match. Lists for everybody need not be named.
+    pub(super) fn of(&mut self, values: &mut Values, id: ChainId, hits: &Hits, table: Option<PortTableId>) -> Effect {
+        let chain = self.compiled.table.chains.at(id);
+        if chain.is_empty() {
+            return Effect { floor: values.nothing(), ceiling: values.everything() };
+        }
+        let own = chain.peers();
+        let hits: Hits = hits.iter().copied().filter(|(peers, _)| own.binary_search(peers).is_ok()).collect();
+        let key = (id, hits, table.filter(|_| names(values, chain)));
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let (_, hits, table) = &key;
+        let taken: Vec<(Step, PortValue)> =
+            chain.steps().map(|step| (*step, self.taken(values, step, hits, *table))).collect();
+        let matches = |step: &Step| {
+            let known = taken.iter().find(|(of, _)| of.rule == step.rule);
+            known.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let mut fold = |next: PortValue| {
+            let value = chain.fold(&matches, &next);
+            values.intern(if self.compiled.sctp_policy { value } else { value.with_unknown_sctp() })
+        };
+        let effect = Effect { floor: fold(PortValue::nothing()), ceiling: fold(PortValue::everything()) };
+        self.known.insert(key, effect);
+        effect
+    }
+
+    fn taken(&self, values: &mut Values, step: &Step, hits: &Hits, table: Option<PortTableId>) -> PortValue {
+        let at = hits.binary_search_by_key(&step.term.peers, |(peers, _)| *peers);
+        let hit = match at.ok().and_then(|at| hits.get(at)) {
+            Some((_, hit)) => *hit,
+            None => Hit::sure(self.compiled.table.peers.at(step.term.peers).any),
+        };
+        if hit == Hit::No {
+            return PortValue::nothing();
+        }
+        let value = values.resolve(step.term.ports, table, hit);
+        values.get(value).clone()
+    }
+}
+
+/// Whether port names matter to a tier.
+pub(super) fn names(values: &Values, chain: &Chain) -> bool {
+    chain.steps().any(|step| !values.names(step.term.ports).is_empty())
+}
