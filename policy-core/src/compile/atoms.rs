@@ -22,7 +22,7 @@ use crate::model::{
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Block {
     /// An ipBlock of a NetworkPolicy (NP-12).
-    IpBlock(AddressSet),
+    Range(AddressSet),
     /// `networks` of a cluster-wide policy (CNP-9).
     Network(AddressSet),
     /// Its `nodes` (CNP-8).
@@ -34,7 +34,7 @@ pub(super) enum Block {
 impl Block {
     fn addresses(&self) -> Option<&AddressSet> {
         match self {
-            Self::IpBlock(addresses) | Self::Network(addresses) => Some(addresses),
+            Self::Range(addresses) | Self::Network(addresses) => Some(addresses),
             Self::Nodes(_) | Self::Domain(_) => None,
         }
     }
@@ -190,7 +190,7 @@ impl Atoms {
             Holder::Host(_) => profile.ipblock_matches_nodes,
         };
         let keep = |block: BlockId| match self.blocks.at(block) {
-            Block::IpBlock(_) => ip_blocks, // NP-13
+            Block::Range(_) => ip_blocks, // NP-13
             Block::Network(_) => true,
             Block::Nodes(_) | Block::Domain(_) => false,
         };
