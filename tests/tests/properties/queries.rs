@@ -6,7 +6,7 @@ use policy_core::compile::groups::{Group, GroupId};
 use policy_core::explain::{PolicyTrace, explain};
 use policy_core::graph::ReachabilityGraph;
 use policy_core::model::premise::families;
-use policy_core::model::{End, Family, Flow, Hit, Judge, Party, PodState, Protocol, Verdict};
+use policy_core::model::{End, Family, Flow, Hit, Judge, Party, PodState, Protocol, Tier, Verdict};
 use policy_core::query::{Actor, PortAsk, Subject, Target, between, can, reach};
 use policy_core::spec::Spec;
 use proptest::prelude::*;
@@ -60,10 +60,11 @@ fn the_partition_of_everything_is_exact() {
         for flow in &case.flows {
             let direct = Flow { dialled: None, masqueraded_by: None, ..*flow };
             let judged = spec.judge(&direct);
-            let outside = |party| matches!(party, Party::Address(_));
+            let outside = |party| matches!(party, Party::Address(_) | Party::Named(_));
             let finished = matches!(judged.verdict, Verdict::NoRoute | Verdict::NoListener);
             if direct.source == direct.destination
                 || (outside(direct.source) && outside(direct.destination))
+                || matches!(direct.destination, Party::Named(_))
                 || finished
             {
                 continue;
@@ -97,7 +98,7 @@ fn group_of(graph: &ReachabilityGraph, party: Party) -> Option<GroupId> {
     first
 }
 
-/// What the graph's edge says of a port: allowed, undefined, or denied where it says nothing.
+/// What the graph's edge says of a port: allowed, undefined, conditional, or denied where it says nothing.
 fn edge_verdict(graph: &ReachabilityGraph, flow: &Flow, from: GroupId, to: GroupId) -> Verdict {
     let edge = graph.graph.find_edge(graph.node(from), graph.node(to));
     let reach = edge.and_then(|edge| graph.graph.edge_weight(edge));
@@ -110,6 +111,8 @@ fn edge_verdict(graph: &ReachabilityGraph, flow: &Flow, from: GroupId, to: Group
             verdict = Verdict::Allowed;
         } else if ports.possible.contains(flow.protocol, flow.port) {
             verdict = Verdict::Undefined;
+        } else if ports.learned.contains(flow.protocol, flow.port) {
+            verdict = Verdict::Conditional;
         }
     }
     verdict
@@ -128,7 +131,8 @@ fn an_edge_of_the_graph_is_the_set_of_ports_that_the_spec_allows() {
             // themselves, finished pods, families that an end does not speak.
             let apart = direct.source == direct.destination
                 || [judged.egress.rule, judged.ingress.rule].contains(&"NP-19")
-                || matches!(judged.verdict, Verdict::NoRoute | Verdict::NoListener);
+                || matches!(judged.verdict, Verdict::NoRoute | Verdict::NoListener)
+                || matches!(direct.destination, Party::Named(_));
             let (Some(from), Some(to)) = (group_of(&graph, direct.source), group_of(&graph, direct.destination)) else {
                 prop_assert!(apart, "{:?} has no group", direct);
                 continue;
@@ -170,7 +174,9 @@ fn an_explanation_agrees_with_the_judgement() {
             let (trace, wanted) = (explain(&analysis, &direct), spec.judge(&direct));
             prop_assert_eq!(&trace.judgement, &wanted);
             for (end, traces) in [(&wanted.egress, &trace.egress), (&wanted.ingress, &trace.ingress)] {
-                let asked = !end.isolating.is_empty() && !["NP-17", "NP-19"].contains(&end.rule);
+                // Where the Admin tier decides, NetworkPolicies are not asked (CNP-1).
+                let before = end.tier == Some(Tier::Admin);
+                let asked = !end.isolating.is_empty() && !before && !["NP-17", "NP-19"].contains(&end.rule);
                 if asked {
                     let (admitting, part) = told(traces);
                     prop_assert_eq!(part, end.isolating.len());
