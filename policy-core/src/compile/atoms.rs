@@ -172,16 +172,14 @@ impl Atoms {
         self.classes.intern(class)
     }
 
-    /// The class of a pod or a process on a node, of whose address perhaps only a range is known.
+    /// The class of a pod or a process on a node with this address, by its address alone.
     pub(super) fn of_end(
         &mut self,
         profile: &Profile,
         cluster: &Cluster,
         holder: Holder,
-        family: Family,
-        whereabouts: &Whereabouts,
+        address: AddressClassId,
     ) -> AddressClassId {
-        let address = self.of_whereabouts(family, whereabouts);
         if let Some(known) = self.of_holder.get(&(address, holder)) {
             return *known;
         }
@@ -220,7 +218,7 @@ impl Atoms {
     }
 
     /// The class of an end of which perhaps only a range is known (NP-13), by its address alone.
-    fn of_whereabouts(&mut self, family: Family, whereabouts: &Whereabouts) -> AddressClassId {
+    pub(super) fn of_whereabouts(&mut self, family: Family, whereabouts: &Whereabouts) -> AddressClassId {
         match whereabouts {
             Whereabouts::Known(addresses) => match addresses.as_slice() {
                 [address] => self.outside(*address),
