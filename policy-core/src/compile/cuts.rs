@@ -6,7 +6,7 @@ use std::rc::Rc;
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use crate::compile::effects::{Hits, taken};
+use crate::compile::effects::{Hits, names, taken};
 use crate::compile::kinds::{Kind, Kinds, Signatures};
 use crate::compile::table::Term;
 use crate::compile::tiers::{Chain, Effect, Step, Suffix};
@@ -52,7 +52,7 @@ pub(super) struct Cuts<'a> {
     /// Source kinds by the blocks that hold their address, in one family.
     by_block: FxHashMap<(BlockId, Family), Vec<(usize, Hit)>>,
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
-    parts: FxHashMap<(ChainId, Option<PortTableId>, Option<Family>), Rc<Parts>>,
+    parts: FxHashMap<(ChainId, Option<PortTableId>), Rc<Parts>>,
 }
 
 impl<'a> Cuts<'a> {
@@ -158,12 +158,14 @@ impl<'a> Cuts<'a> {
 
     /// Cuts all source kinds by what a tier does for them.
     fn parts(&mut self, values: &mut Values, chain: ChainId, key: CutKey) -> Rc<Parts> {
-        let known = (chain, key.table, key.family);
+        let compiled = self.compiled;
+        let tier = compiled.table.chains.at(chain);
+        // Ingress tiers hold no addresses: the family does not matter to them (CNP-7).
+        let table = key.table.filter(|_| names(values, tier));
+        let known = (chain, table);
         if let Some(parts) = self.parts.get(&known) {
             return Rc::clone(parts);
         }
-        let compiled = self.compiled;
-        let tier = compiled.table.chains.at(chain);
         let mut everybody = FixedBitSet::with_capacity(self.universe);
         everybody.insert_range(..);
         // Floor and ceiling at once (see `Effect`), from the last group to the first; kinds that are alike from a
@@ -174,11 +176,10 @@ impl<'a> Cuts<'a> {
         for (group, peers) in tier.backwards() {
             let mut earlier: BTreeMap<[Suffix<ValueId>; 2], FixedBitSet> = BTreeMap::new();
             for (suffixes, part) in parts {
-                for (hits, part) in self.split(&peers, key.family, part) {
+                for (hits, part) in self.split(&peers, part) {
                     let [floor, ceiling] = &suffixes;
                     let [nothing, everything] = &bounds;
-                    let mut matches =
-                        |values: &mut Values, step: &Step| taken(compiled, values, step, &hits, key.table);
+                    let mut matches = |values: &mut Values, step: &Step| taken(compiled, values, step, &hits, table);
                     let suffixes = [
                         tier.before(values, group, &mut matches, floor, nothing),
                         tier.before(values, group, &mut matches, ceiling, everything),
@@ -203,10 +204,10 @@ impl<'a> Cuts<'a> {
     }
 
     /// Splits source kinds by which of these peer lists match them.
-    fn split(&mut self, peers: &[PeersId], family: Option<Family>, part: FixedBitSet) -> Vec<(Hits, FixedBitSet)> {
+    fn split(&mut self, peers: &[PeersId], part: FixedBitSet) -> Vec<(Hits, FixedBitSet)> {
         let mut parts = vec![(Hits::new(), part)];
         for peers in peers {
-            for (hit, matched) in self.matched(*peers, family).iter() {
+            for (hit, matched) in self.matched(*peers, None).iter() {
                 let mut inside_of = Vec::new();
                 for (hits, part) in &mut parts {
                     // What is matched more surely already stays so.

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use crate::compile::tiers::{Chain, Effect, Step};
 use crate::compile::values::Values;
 use crate::compile::{ChainId, Compiled, PeersId, PortTableId, ValueId};
+use crate::ids::IdVec;
 use crate::model::Hit;
 
 /// The peer lists that match an end, sorted, by how surely; those that do not are left out.
@@ -14,12 +15,22 @@ pub(super) type Hits = Vec<(PeersId, Hit)>;
 #[derive(Debug)]
 pub(super) struct Effects<'a> {
     compiled: &'a Compiled,
+    /// The peer lists of each chain, sorted.
+    peers: IdVec<ChainId, Vec<PeersId>>,
+    /// Whether port names matter to each chain.
+    names: IdVec<ChainId, bool>,
     known: FxHashMap<(ChainId, Hits, Option<PortTableId>), Effect>,
 }
 
 impl<'a> Effects<'a> {
-    pub(super) fn new(compiled: &'a Compiled) -> Self {
-        Self { compiled, known: FxHashMap::default() }
+    pub(super) fn new(compiled: &'a Compiled, values: &Values) -> Self {
+        let chains = || compiled.table.chains.values();
+        Self {
+            compiled,
+            peers: chains().map(Chain::peers).collect(),
+            names: chains().map(|chain| names(values, chain)).collect(),
+            known: FxHashMap::default(),
+        }
     }
 
     /// What a tier does for an end that these peer lists match. Lists for everybody need not be named.
@@ -28,9 +39,9 @@ impl<'a> Effects<'a> {
         if chain.is_empty() {
             return Effect { floor: values.nothing(), ceiling: values.everything() };
         }
-        let own = chain.peers();
+        let own = self.peers.at(id);
         let hits: Hits = hits.iter().copied().filter(|(peers, _)| own.binary_search(peers).is_ok()).collect();
-        let key = (id, hits, table.filter(|_| names(values, chain)));
+        let key = (id, hits, table.filter(|_| *self.names.at(id)));
         if let Some(known) = self.known.get(&key) {
             return *known;
         }

@@ -106,6 +106,10 @@ crate::id_type!(
     SenderId
 );
 crate::id_type!(
+    /// Senders to whom tiers do the same.
+    CastId
+);
+crate::id_type!(
     /// A distinct view that the egress tiers have of a destination.
     SceneId
 );

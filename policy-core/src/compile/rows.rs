@@ -109,10 +109,9 @@ impl<'a> Rows<'a> {
         }
         let mut sending = row.sending.iter().peekable();
         let mut regions: BTreeMap<ValueId, Vec<SourceKindId>> = BTreeMap::new();
-        let backdrop = self.senders.backdrop(row.scene);
         for (id, sender) in self.senders.all().iter() {
             let special = sending.next_if(|(special, _)| *special == id).map(|(_, value)| *value);
-            let sent = special.unwrap_or(*backdrop.at(id));
+            let sent = special.unwrap_or_else(|| self.senders.backdrop(row.scene, id));
             if !sender.role.meets(row.role) || sent == self.values.nothing() {
                 continue;
             }

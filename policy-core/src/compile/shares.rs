@@ -135,12 +135,11 @@ impl Shares {
         self.sizes.learn(values);
         let (mut more, mut less) = (self.count_backdrop(senders, row), 0);
         let factors = factors(&row.families);
-        let backdrop = senders.backdrop(row.scene);
         for (id, value) in &row.sending {
             if !senders.all().at(*id).role.meets(row.role) {
                 continue;
             }
-            let before = *backdrop.at(*id);
+            let before = senders.backdrop(row.scene, *id);
             for share in &self.shares {
                 let weight = of(*share.weights.at(*id), factors);
                 if weight != 0 {
@@ -160,12 +159,11 @@ impl Shares {
             return known.count;
         }
         let factors = factors(&row.families);
-        let backdrop = senders.backdrop(row.scene);
         let mut count = 0;
         for share in &self.shares {
             for id in &share.present {
                 if senders.all().at(*id).role.meets(row.role) {
-                    self.tally.add(*backdrop.at(*id), of(*share.weights.at(*id), factors));
+                    self.tally.add(senders.backdrop(row.scene, *id), of(*share.weights.at(*id), factors));
                 }
             }
             let sizes = &self.sizes;
