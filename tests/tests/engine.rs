@@ -80,9 +80,9 @@ proptest! {
                             continue;
                         }
                         let expected = PortVerdicts {
-                            allowed: value.certain.clone(), undefined: value.possible.clone(), knobs: value.knobs, ..PortVerdicts::default()
+                            allowed: value.certain.clone(), undefined: value.possible.clone(), conditional: value.learned.clone(), knobs: value.knobs, ..PortVerdicts::default()
                         };
-                        prop_assert_eq!((&pair.allowed, &pair.undefined), (&expected.allowed, &expected.undefined), "{:?} {:?} {:?}", a, b, family);
+                        prop_assert_eq!((&pair.allowed, &pair.undefined, &pair.conditional), (&expected.allowed, &expected.undefined, &expected.conditional), "{:?} {:?} {:?}", a, b, family);
                     }
                 }
             }

@@ -1,16 +1,19 @@
-//! Why: every policy, every rule, every peer and port entry, matched or why not.
+//! Why: every policy of every tier, every rule, every peer and port entry, matched or why not.
 //!
 //! The verdict and the hit of each rule come from the compiled tables, the same that answer questions; this
 //! module adds the words.
 
+mod network_policy;
+mod tiers;
+mod words;
+
 use crate::analysis::Analysis;
-use crate::ids::{PodId, PolicyId};
-use crate::model::leg::Question;
-use crate::model::premise::{self, Seen, Whereabouts};
-use crate::model::profile::EgressServiceView;
+use crate::ids::{ClusterPolicyId, PodId, PolicyId};
+use crate::model::leg::{OwnNode, Policies, Question, own_node};
+use crate::model::premise::{self, Seen};
+use crate::model::profile::{EgressServiceView, Exemption};
 use crate::model::{
-    Cluster, Direction, Family, Flow, Hit, IpBlock, Judge, Judgement, Knob, LabelSet, NamespaceScope, NetworkPolicy,
-    Party, Peer, Peers, PortMatch, PortRule, Ports, Rule, RuleRef, Selector,
+    Direction, End, Flow, Hit, Judge, Judgement, Name, Party, Protocol, RuleRef, Tier, TierAction, TierRuleRef,
 };
 use crate::source::Span;
 
@@ -21,13 +24,26 @@ pub struct Trace {
     pub flow: Flow,
     /// The verdict; the same that [`Judge::judge`] gives.
     pub judgement: Judgement,
-    /// The policies of the source's namespace.
-    pub egress: Vec<PolicyTrace>,
-    /// The policies of the destination's namespace.
-    pub ingress: Vec<PolicyTrace>,
+    /// What the source's end asks.
+    pub egress: EndTrace,
+    /// What the destination's end asks.
+    pub ingress: EndTrace,
 }
 
-/// One policy of the namespace at one end.
+/// What one end asks, in the order of asking (CNP-1). Nothing at an end that is no pod to policies.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EndTrace {
+    /// The Admin tier.
+    pub admin: TierTrace,
+    /// Why NetworkPolicies are not asked, if they are not.
+    pub policies_not_asked: Option<String>,
+    /// The NetworkPolicies of the pod's namespace.
+    pub policies: Vec<PolicyTrace>,
+    /// The Baseline tier.
+    pub baseline: TierTrace,
+}
+
+/// One NetworkPolicy of the namespace at one end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyTrace {
     /// The policy.
@@ -38,7 +54,7 @@ pub struct PolicyTrace {
     pub rules: Vec<RuleTrace>,
 }
 
-/// One rule.
+/// One rule of a NetworkPolicy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleTrace {
     /// Which rule.
@@ -50,6 +66,49 @@ pub struct RuleTrace {
     /// Its peers; empty when the rule is for everybody (NP-9).
     pub peers: Vec<EntryTrace>,
     /// Its ports; empty when the rule is for every port (NP-14).
+    pub ports: Vec<EntryTrace>,
+}
+
+/// The cluster-wide policies of one tier at one end.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TierTrace {
+    /// Why the tier is not asked, if it is not.
+    pub not_asked: Option<String>,
+    /// All its policies, in the order of asking (CNP-2).
+    pub policies: Vec<TierPolicyTrace>,
+}
+
+/// One cluster-wide policy at one end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TierPolicyTrace {
+    /// The policy.
+    pub policy: ClusterPolicyId,
+    /// Why it plays no part for this pod and direction, if it does not.
+    pub skipped: Option<String>,
+    /// The policies that may as well come before it as after it (CNP-2, ANP-4).
+    pub tied: Vec<ClusterPolicyId>,
+    /// Its rules for the direction, when it plays a part.
+    pub rules: Vec<TierRuleTrace>,
+}
+
+/// One rule of a cluster-wide policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TierRuleTrace {
+    /// Which rule.
+    pub rule: TierRuleRef,
+    /// What its author calls it.
+    pub name: Option<Name>,
+    /// What it does with what it matches.
+    pub action: TierAction,
+    /// Where it is written.
+    pub span: Option<Span>,
+    /// Whether it matches the flow.
+    pub hit: Hit,
+    /// Whether the tier is decided, or left, before it is asked.
+    pub late: bool,
+    /// Its peers, in words also where there is no list. Never empty.
+    pub peers: Vec<EntryTrace>,
+    /// Its ports, in words also where there is no list. Never empty.
     pub ports: Vec<EntryTrace>,
 }
 
@@ -68,230 +127,85 @@ pub struct EntryTrace {
 #[must_use]
 pub fn explain(analysis: &Analysis, flow: &Flow) -> Trace {
     let judgement = analysis.judge(flow);
-    let seen = |party: Party| premise::seen(&analysis.cluster, &analysis.profile, party);
+    let (cluster, profile) = (&analysis.cluster, &analysis.profile);
+    let seen = |party: Party| premise::seen(cluster, profile, party);
     let (source, destination) = (seen(flow.source), seen(flow.destination));
-    let question = |direction, other, names_of, port| Question {
+    let hairpin = premise::hairpin(cluster, profile, flow).then_some("NP-18");
+    let beforehand = premise::premise(cluster, profile, flow).err().map(|known| beforehand(&known));
+    let question = |direction, other, names_of, port, own| Question {
         direction,
         other,
         names_of,
         family: flow.family,
         protocol: flow.protocol,
         port,
-        exempt: None,
+        exempt: hairpin.or(if own == OwnNode::Yes { Some("NP-19") } else { None }),
     };
     let pod = |seen| match seen {
         Seen::Pod(pod) => Some(pod),
         Seen::Host { .. } | Seen::Address(_) | Seen::Named(_) => None,
     };
-    let egress = pod(source).map(|id| {
-        let question = match flow.dialled {
-            Some(dialled) if analysis.profile.egress_service_view == Some(EgressServiceView::PreDnat) => {
-                question(Direction::Egress, Seen::Address(dialled.ip()), None, dialled.port())
-            }
-            _ => question(Direction::Egress, destination, pod(destination), flow.port),
-        };
-        policies(analysis, id, &question)
+    let own = |pod: PodId, other: Seen, exempt: bool| match other {
+        Seen::Host { node, .. } if exempt => own_node(cluster, pod, node),
+        _ => OwnNode::No,
+    };
+    let end = |pod, question: Question| EndTrace::of(analysis, pod, &question, beforehand.as_deref());
+    let egress = pod(source).map(|id| match flow.dialled {
+        Some(dialled) if profile.egress_service_view == Some(EgressServiceView::PreDnat) => {
+            end(id, question(Direction::Egress, Seen::Address(dialled.ip()), None, dialled.port(), OwnNode::No))
+        }
+        _ => {
+            let own = own(id, destination, profile.egress_to_own_node == Exemption::Allow);
+            end(id, question(Direction::Egress, destination, pod(destination), flow.port, own))
+        }
     });
     let ingress = pod(destination).map(|id| {
         let source = match flow.masqueraded_by {
             Some(node) => Seen::Host { node: Some(node), pod: None },
             None => source,
         };
-        policies(analysis, id, &question(Direction::Ingress, source, Some(id), flow.port))
+        end(id, question(Direction::Ingress, source, Some(id), flow.port, own(id, source, true)))
     });
     Trace { flow: *flow, judgement, egress: egress.unwrap_or_default(), ingress: ingress.unwrap_or_default() }
 }
 
-/// Every policy of the pod's namespace, in order.
-fn policies(analysis: &Analysis, pod: PodId, question: &Question) -> Vec<PolicyTrace> {
-    let cluster = &analysis.cluster;
-    let object = cluster.pods.at(pod);
-    let hits = analysis.compiled.rule_hits(pod, question);
-    let of_namespace = cluster.policies.iter().filter(|(_, policy)| policy.namespace == object.namespace);
-    of_namespace
-        .map(|(id, policy)| {
-            let skipped = match policy.rules(question.direction) {
-                // The tables hold no rules then.
-                _ if !analysis.profile.enforcement => Some("nothing enforces policies (NP-32)".to_owned()),
-                None => Some(format!("{} is not among its policy types (NP-3)", question.direction)),
-                Some(_) => {
-                    miss(&policy.selector, &object.labels).map(|why| format!("does not select the pod: {why} (NP-1)"))
-                }
-            };
-            let rules = if skipped.is_some() { &[] } else { policy.rules(question.direction).unwrap_or_default() };
-            let trace = |(index, rule): (u32, &Rule)| {
-                let reference = RuleRef { policy: id, direction: question.direction, index };
-                let hit = hits.iter().find(|(of, _)| *of == reference).map_or(Hit::No, |(_, hit)| *hit);
-                RuleTrace {
-                    rule: reference,
-                    span: rule.span,
-                    hit,
-                    peers: peers(analysis, rule, policy, question),
-                    ports: ports(analysis, rule, question),
-                }
-            };
-            PolicyTrace { policy: id, skipped, rules: (0_u32..).zip(rules).map(trace).collect() }
-        })
-        .collect()
-}
-
-fn peers(analysis: &Analysis, rule: &Rule, policy: &NetworkPolicy, question: &Question) -> Vec<EntryTrace> {
-    let Peers::OneOf(list) = &rule.peers else { return Vec::new() };
-    let entry = |peer: &Peer| {
-        let (hit, why) = match peer {
-            Peer::Pods { namespaces, pods, .. } => {
-                pod_peer(&analysis.cluster, namespaces, pods, policy, question.other)
-            }
-            Peer::Block(block) => block_peer(analysis, block, question),
-        };
-        EntryTrace { span: peer.span(), hit, why }
-    };
-    list.iter().map(entry).collect()
-}
-
-/// NP-9, NP-10.
-fn pod_peer(
-    cluster: &Cluster,
-    namespaces: &NamespaceScope,
-    pods: &Selector,
-    policy: &NetworkPolicy,
-    other: Seen,
-) -> (Hit, String) {
-    let own = &cluster.namespaces.at(policy.namespace).name;
-    let who = match namespaces {
-        NamespaceScope::Own => format!("pods {pods} in {own}"),
-        NamespaceScope::Matching(selector) => format!("pods {pods} in namespaces {selector}"),
-    };
-    let Seen::Pod(id) = other else {
-        return (Hit::No, format!("{who}: selectors match pods only (NP-9)"));
-    };
-    let pod = cluster.pods.at(id);
-    let space = cluster.namespaces.at(pod.namespace);
-    let why_not = match namespaces {
-        NamespaceScope::Own if pod.namespace != policy.namespace => Some(format!("the pod is in {}", space.name)),
-        NamespaceScope::Own => None,
-        NamespaceScope::Matching(selector) => {
-            miss(selector, &space.labels).map(|why| format!("namespace {}: {why}", space.name))
-        }
-    };
-    match why_not.or_else(|| miss(pods, &pod.labels)) {
-        Some(why) => (Hit::No, format!("{who}: {why}")),
-        None => (Hit::Yes, format!("{who}: matches")),
+/// Why no policy of any kind is asked.
+fn beforehand(known: &Judgement) -> String {
+    match known.rule {
+        "NP-18" => "what a pod sends to its own address is beyond policies (NP-18, CNP-14)".to_owned(),
+        "NP-32" => "nothing enforces policies (NP-32)".to_owned(),
+        rule => format!("there is no connection to judge ({rule})"),
     }
 }
 
-/// The first requirement that labels do not meet, in words (NP-11).
-fn miss(selector: &Selector, labels: &LabelSet) -> Option<String> {
-    let requirement = selector.requirements().iter().find(|requirement| !requirement.matches(labels))?;
-    Some(match labels.get(&requirement.key) {
-        Some(value) => format!("{requirement} does not hold, it has {}={value}", requirement.key),
-        None => format!("{requirement} does not hold, it has no label {}", requirement.key),
-    })
+impl EndTrace {
+    fn of(analysis: &Analysis, pod: PodId, question: &Question, beforehand: Option<&str>) -> Self {
+        let end = analysis.compiled.ask(pod, question);
+        let beforehand = beforehand.map(str::to_owned).or_else(|| no_sctp(analysis, question, &end));
+        let settled = (end.tier == Some(Tier::Admin)).then(|| format!("the Admin tier has settled it ({})", end.rule));
+        let after_admin = beforehand.clone().or(settled);
+        let isolated = analysis.compiled.is_isolated(pod, question.direction);
+        // CNP-5
+        let isolated = isolated.then(|| "NetworkPolicies isolate the pod (CNP-5)".to_owned());
+        Self {
+            admin: tiers::tier(analysis, pod, question, Tier::Admin, beforehand),
+            policies_not_asked: after_admin.clone().or_else(|| question.exempt.map(exempt)),
+            policies: network_policy::policies(analysis, pod, question),
+            baseline: tiers::tier(analysis, pod, question, Tier::Baseline, after_admin.or(isolated)),
+        }
+    }
 }
 
-/// NP-12, NP-13.
-fn block_peer(analysis: &Analysis, block: &IpBlock, question: &Question) -> (Hit, String) {
-    let who = if block.except.is_empty() {
-        format!("ipBlock {}", block.cidr)
-    } else {
-        let except: Vec<String> = block.except.iter().map(ToString::to_string).collect();
-        format!("ipBlock {} except {}", block.cidr, except.join(", "))
-    };
-    let (cluster, profile) = (&analysis.cluster, &analysis.profile);
-    if Family::of(block.cidr.network()) != question.family {
-        return (Hit::No, format!("{who}: the connection is {} (NP-12)", question.family));
+/// Why NetworkPolicies let a flow through unasked.
+fn exempt(rule: &str) -> String {
+    match rule {
+        "NP-18" => "a pod that reaches itself through a Service is beyond them (NP-18)".to_owned(),
+        _ => format!("the other end is the pod's own node ({rule})"),
     }
-    let (counts, knob) = match question.other {
-        Seen::Address(_) | Seen::Named(_) => (true, ""),
-        Seen::Pod(_) => (profile.ipblock_matches_pods, "ipblock_matches_pods=false"),
-        Seen::Host { .. } => (profile.ipblock_matches_nodes, "ipblock_matches_nodes=false"),
-    };
-    let whereabouts = premise::whereabouts(cluster, profile, question.other, question.family);
-    if !counts {
-        return (Hit::No, format!("{who}: {knob} (NP-13)"));
-    }
-    let addresses = block.addresses();
-    let hit = whereabouts.within(&addresses);
-    let why = match (&whereabouts, hit) {
-        (Whereabouts::Known(known), hit) => {
-            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-            let known = known.join(", ");
-            match hit {
-                Hit::Yes => format!("holds {known}"),
-                Hit::No => format!("does not hold {known}"),
-                Hit::Maybe(_) => format!("holds some of {known}, and nobody says which one is used"),
-            }
-        }
-        (Whereabouts::Within(_, doubts), hit) => {
-            let knobs: Vec<&str> = doubts.knobs.iter().map(Knob::name).collect();
-            match (hit, knobs.is_empty()) {
-                (Hit::Maybe(_), true) => "what the name stands for is not known".to_owned(),
-                (Hit::Maybe(_), false) => format!("the address is not known; set {}", knobs.join(", ")),
-                (Hit::Yes, true) => "holds every address".to_owned(),
-                (Hit::Yes, false) => format!("holds every address that {} leaves", knobs.join(", ")),
-                (Hit::No, true) => "holds no address".to_owned(),
-                (Hit::No, false) => format!("holds no address that {} leaves", knobs.join(", ")),
-            }
-        }
-    };
-    (hit, format!("{who}: {why}"))
 }
 
-fn ports(analysis: &Analysis, rule: &Rule, question: &Question) -> Vec<EntryTrace> {
-    let Ports::OneOf(list) = &rule.ports else { return Vec::new() };
-    let entry = |entry: &PortRule| {
-        let (hit, why) = port_entry(analysis, entry, question);
-        EntryTrace { span: entry.span, hit, why }
-    };
-    list.iter().map(entry).collect()
-}
-
-/// NP-14 … NP-16.
-fn port_entry(analysis: &Analysis, entry: &PortRule, question: &Question) -> (Hit, String) {
-    let protocol = entry.protocol;
-    let honoured = |end: &Option<u16>| end.filter(|_| analysis.profile.endport_support);
-    let what = match &entry.port {
-        PortMatch::All => format!("{protocol} all"),
-        PortMatch::Number { port, end } => match honoured(end) {
-            Some(end) => format!("{protocol} {port}-{end}"),
-            None => format!("{protocol} {port}"),
-        },
-        PortMatch::Name(name) => format!("{protocol} {name}"),
-    };
-    if protocol != question.protocol {
-        return (Hit::No, format!("{what}: the connection is {}", question.protocol));
-    }
-    match &entry.port {
-        PortMatch::All => (Hit::Yes, format!("{what}: matches")),
-        PortMatch::Number { port, end } => {
-            let hit = Hit::sure((*port..=honoured(end).unwrap_or(*port)).contains(&question.port));
-            let unsupported = end.is_some() && honoured(end).is_none();
-            let why = match (hit, unsupported) {
-                (Hit::Yes, _) => "matches".to_owned(),
-                (_, true) => format!("the port is {}, and endport_support=false (NP-15)", question.port),
-                (_, false) => format!("the port is {}", question.port),
-            };
-            (hit, format!("{what}: {why}"))
-        }
-        PortMatch::Name(name) => {
-            let Some(pod) = question.names_of else {
-                return (Hit::No, format!("{what}: the destination is no pod (NP-16a)"));
-            };
-            let declared = analysis.cluster.pods.at(pod).ports.iter();
-            let called = declared.filter(|port| port.name.as_ref() == Some(name) && port.protocol == protocol);
-            let numbers: Vec<String> = called.map(|port| port.port.to_string()).collect();
-            let hit = analysis.compiled.named_port_hit(pod, protocol, name, question.port);
-            let why = match (numbers.as_slice(), hit) {
-                ([], _) => "the destination has no port of that name (NP-16)".to_owned(),
-                (numbers, Hit::Yes) => format!("the destination's {} is {}", name, numbers.join(" and ")),
-                (numbers, Hit::No) => {
-                    format!("the destination's {} is {}, the port is {}", name, numbers.join(" and "), question.port)
-                }
-                (numbers, Hit::Maybe(_)) => {
-                    format!("the destination calls {} so; set duplicate_port_names (NP-16)", numbers.join(" and "))
-                }
-            };
-            (hit, format!("{what}: {why}"))
-        }
-    }
+/// NP-17: without SCTP support no policy is asked.
+fn no_sctp(analysis: &Analysis, question: &Question, end: &End) -> Option<String> {
+    let unknown = question.protocol == Protocol::Sctp && !analysis.profile.sctp_policy && end.rule == "NP-17";
+    unknown.then(|| "nobody says what policies do with SCTP; set sctp_policy (NP-17)".to_owned())
 }

@@ -3,10 +3,10 @@
 use fixtures::strategy::{case, parties, ports};
 use policy_core::analysis::Analysis;
 use policy_core::compile::groups::{Group, GroupId};
-use policy_core::explain::{PolicyTrace, explain};
+use policy_core::explain::{EndTrace, PolicyTrace, explain};
 use policy_core::graph::ReachabilityGraph;
 use policy_core::model::premise::families;
-use policy_core::model::{End, Family, Flow, Hit, Judge, Party, PodState, Protocol, Verdict};
+use policy_core::model::{End, Family, Flow, Hit, Judge, Party, PodState, Protocol, TierRuleRef, Verdict};
 use policy_core::query::{Actor, PortAsk, Subject, Target, between, can, reach};
 use policy_core::spec::Spec;
 use proptest::prelude::*;
@@ -110,6 +110,8 @@ fn edge_verdict(graph: &ReachabilityGraph, flow: &Flow, from: GroupId, to: Group
             verdict = Verdict::Allowed;
         } else if ports.possible.contains(flow.protocol, flow.port) {
             verdict = Verdict::Undefined;
+        } else if ports.learned.contains(flow.protocol, flow.port) {
+            verdict = Verdict::Conditional;
         }
     }
     verdict
@@ -155,6 +157,13 @@ fn judged(end: &End) -> Vec<(usize, u32)> {
     end.admitting.iter().map(|rule| (place(rule).unwrap(), rule.index)).collect()
 }
 
+/// The rules of the tiers that are asked that match or may match, without those that come too late.
+fn matching(asked: &EndTrace) -> Vec<TierRuleRef> {
+    let tiers = [&asked.admin, &asked.baseline].into_iter().filter(|tier| tier.not_asked.is_none());
+    let rules = tiers.flat_map(|tier| &tier.policies).flat_map(|policy| &policy.rules);
+    rules.filter(|rule| rule.hit != Hit::No && !rule.late).map(|rule| rule.rule).collect()
+}
+
 /// A rule admits as far as the best of its peers and the best of its ports do; a list that is not there admits all.
 fn best(entries: &[policy_core::explain::EntryTrace]) -> Hit {
     if entries.is_empty() { Hit::Yes } else { entries.iter().fold(Hit::No, |hit, entry| hit.or(entry.hit)) }
@@ -169,12 +178,22 @@ fn an_explanation_agrees_with_the_judgement() {
             let direct = Flow { dialled: None, masqueraded_by: None, ..*flow };
             let (trace, wanted) = (explain(&analysis, &direct), spec.judge(&direct));
             prop_assert_eq!(&trace.judgement, &wanted);
-            for (end, traces) in [(&wanted.egress, &trace.egress), (&wanted.ingress, &trace.ingress)] {
-                let asked = !end.isolating.is_empty() && !["NP-17", "NP-19"].contains(&end.rule);
-                if asked {
+            for (end, asked) in [(&wanted.egress, &trace.egress), (&wanted.ingress, &trace.ingress)] {
+                let traces = &asked.policies;
+                if !end.isolating.is_empty() && end.rule != "NP-17" && asked.policies_not_asked.is_none() {
                     let (admitting, part) = told(traces);
                     prop_assert_eq!(part, end.isolating.len());
                     prop_assert_eq!(admitting, judged(end));
+                }
+                if end.rule != "NP-17" {
+                    prop_assert_eq!(&matching(asked), &end.tier_rules, "{:?}\n{:?}", direct, asked);
+                }
+                for rule in
+                    [&asked.admin, &asked.baseline].into_iter().flat_map(|tier| &tier.policies).flat_map(|of| &of.rules)
+                {
+                    let entries = best(&rule.peers).and(best(&rule.ports));
+                    prop_assert_eq!(rule.hit == Hit::Yes, entries == Hit::Yes, "{:?}\n{:?}", direct, rule);
+                    prop_assert_eq!(rule.hit == Hit::No, entries == Hit::No, "{:?}\n{:?}", direct, rule);
                 }
                 // Where nothing enforces policies, no rule is asked (NP-32).
                 let skipped = traces.iter().all(|trace| trace.skipped.is_some() && trace.rules.is_empty());
