@@ -22,7 +22,7 @@ use crate::model::{
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Block {
     /// An ipBlock of a NetworkPolicy (NP-12).
-    IpBlock(AddressSet),
+    Range(AddressSet),
     /// `networks` of a cluster-wide policy (CNP-9).
     Network(AddressSet),
     /// Its `nodes` (CNP-8).
@@ -34,7 +34,7 @@ pub(super) enum Block {
 impl Block {
     fn addresses(&self) -> Option<&AddressSet> {
         match self {
-            Self::IpBlock(addresses) | Self::Network(addresses) => Some(addresses),
+            Self::Range(addresses) | Self::Network(addresses) => Some(addresses),
             Self::Nodes(_) | Self::Domain(_) => None,
         }
     }
@@ -172,16 +172,14 @@ impl Atoms {
         self.classes.intern(class)
     }
 
-    /// The class of a pod or a process on a node, of whose address perhaps only a range is known.
+    /// The class of a pod or a process on a node with this address, by its address alone.
     pub(super) fn of_end(
         &mut self,
         profile: &Profile,
         cluster: &Cluster,
         holder: Holder,
-        family: Family,
-        whereabouts: &Whereabouts,
+        address: AddressClassId,
     ) -> AddressClassId {
-        let address = self.of_whereabouts(family, whereabouts);
         if let Some(known) = self.of_holder.get(&(address, holder)) {
             return *known;
         }
@@ -190,7 +188,7 @@ impl Atoms {
             Holder::Host(_) => profile.ipblock_matches_nodes,
         };
         let keep = |block: BlockId| match self.blocks.at(block) {
-            Block::IpBlock(_) => ip_blocks, // NP-13
+            Block::Range(_) => ip_blocks, // NP-13
             Block::Network(_) => true,
             Block::Nodes(_) | Block::Domain(_) => false,
         };
@@ -220,7 +218,7 @@ impl Atoms {
     }
 
     /// The class of an end of which perhaps only a range is known (NP-13), by its address alone.
-    fn of_whereabouts(&mut self, family: Family, whereabouts: &Whereabouts) -> AddressClassId {
+    pub(super) fn of_whereabouts(&mut self, family: Family, whereabouts: &Whereabouts) -> AddressClassId {
         match whereabouts {
             Whereabouts::Known(addresses) => match addresses.as_slice() {
                 [address] => self.outside(*address),

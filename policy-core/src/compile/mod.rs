@@ -136,15 +136,18 @@ pub fn compile(cluster: &Cluster, profile: &Profile) -> Compiled {
     let of_pod = |pod: &Pod| {
         let holder = if premise::is_host(pod, profile) { Holder::Host(pod.node) } else { Holder::Pod };
         Family::ALL.map(|family| {
-            let whereabouts = premise::pod_whereabouts(cluster, profile, pod, family);
-            atoms.of_end(profile, cluster, holder, family, &whereabouts)
+            let address = match pod.address(family) {
+                Some(address) => atoms.outside(address),
+                None => atoms.of_whereabouts(family, &premise::pod_whereabouts(cluster, profile, pod, family)),
+            };
+            atoms.of_end(profile, cluster, holder, address)
         })
     };
     let pod_addresses = cluster.pods.values().map(of_pod).collect();
     let mut of_host = |node: Option<NodeId>| {
         Family::ALL.map(|family| {
-            let whereabouts = premise::host_whereabouts(cluster, profile, node, family);
-            atoms.of_end(profile, cluster, Holder::Host(node), family, &whereabouts)
+            let address = atoms.of_whereabouts(family, &premise::host_whereabouts(cluster, profile, node, family));
+            atoms.of_end(profile, cluster, Holder::Host(node), address)
         })
     };
     let node_addresses = cluster.nodes.ids().map(|node| of_host(Some(node))).collect();

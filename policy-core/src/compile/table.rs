@@ -192,7 +192,7 @@ impl<'a> Rules<'a> {
                 Peer::Pods { namespaces: NamespaceScope::Matching(spaces), pods: selector, .. } => {
                     pods.push((None, Some(spaces), selector, true));
                 }
-                Peer::Block(block) => blocks.push(self.blocks.intern(Block::IpBlock(block.addresses()))),
+                Peer::Block(block) => blocks.push(self.blocks.intern(Block::Range(block.addresses()))),
             }
         }
         self.list(pods, blocks)

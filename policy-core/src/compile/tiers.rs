@@ -97,8 +97,9 @@ impl Chain {
             false
         };
         for group in &self.groups {
-            let decided = group.iter().fold(false, |decided, steps| list(steps) || decided);
-            if decided {
+            // Every policy of the group is listed, also after one that decides.
+            let decided = group.iter().filter(|steps| list(steps)).count();
+            if decided > 0 {
                 break;
             }
         }

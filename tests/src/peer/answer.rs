@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use policy_core::ids::PodId;
 use policy_core::model::{
     AddressSet, Cluster, Direction, Family, Flow, Judge, Party, Peer, Peers, PodState, PortMatch, PortSet, Ports,
-    Protocol, Rule, Verdict,
+    Protocol, Rule, TierPeer, TierPeers, TierRule, Verdict,
 };
 
 use super::expected::{Side, cuts};
@@ -41,6 +41,14 @@ pub(super) fn pieces(cluster: &Cluster, further: impl IntoIterator<Item = (u32, 
             }
         }
     }
+    for rule in tier_rules(cluster) {
+        let TierPeers::OneOf(peers) = &rule.peers else { continue };
+        for peer in peers {
+            if let TierPeer::Network { cidr, .. } = peer {
+                starts.extend(AddressSet::net(*cidr).v4().intervals().iter().copied().flat_map(cuts));
+            }
+        }
+    }
     let starts: Vec<_> = starts.into_iter().collect();
     let lasts = starts.iter().skip(1).map(|next| next - 1).chain([u32::MAX]);
     starts.iter().copied().zip(lasts).collect()
@@ -51,6 +59,11 @@ fn rules(cluster: &Cluster) -> impl Iterator<Item = &Rule> {
         .policies
         .values()
         .flat_map(|policy| Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten())
+}
+
+fn tier_rules(cluster: &Cluster) -> impl Iterator<Item = &TierRule> {
+    let policies = cluster.cluster_policies.values();
+    policies.flat_map(|policy| Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction)))
 }
 
 /// One port of each piece into which the policies and the declared ports cut a protocol, with the piece.
@@ -67,8 +80,9 @@ fn port_pieces(cluster: &Cluster) -> Vec<(Protocol, u16, u16)> {
             cut(port.protocol, port.port, port.port);
         }
     }
-    for rule in rules(cluster) {
-        let Ports::OneOf(ports) = &rule.ports else { continue };
+    let of_tiers = tier_rules(cluster).map(|rule| &rule.ports);
+    for ports in rules(cluster).map(|rule| &rule.ports).chain(of_tiers) {
+        let Ports::OneOf(ports) = ports else { continue };
         for port in ports {
             if let PortMatch::Number { port: first, end } = port.port {
                 cut(port.protocol, first, first);

@@ -63,7 +63,7 @@ fn one_more_rule_never_denies_and_one_less_never_allows() {
 
 #[test]
 fn order_says_nothing() {
-    // NP-5: neither of policies, nor of rules, peers and ports
+    // NP-5: neither of policies, nor of rules, peers and ports. CNP-3: of cluster-wide policies the rules have one.
     check(1000, &(case(24), any::<Index>()), |(case, index)| {
         let mut plan = case.plan.clone();
         let turn = |length: usize| if length == 0 { 0 } else { index.index(length) };
@@ -78,6 +78,15 @@ fn order_says_nothing() {
                     rule.ports.reverse();
                     rule.ports.rotate_left(ports);
                 }
+            }
+        }
+        let at = turn(plan.cluster_policies.len());
+        plan.cluster_policies.rotate_left(at);
+        for policy in &mut plan.cluster_policies {
+            for rule in policy.ingress.iter_mut().chain(&mut policy.egress) {
+                let (peers, ports) = (turn(rule.peers.len()), turn(rule.ports.len()));
+                rule.peers.rotate_left(peers);
+                rule.ports.rotate_left(ports);
             }
         }
         plan.pods.reverse();
@@ -148,6 +157,7 @@ fn without_isolation_nothing_is_denied() {
     check(800, &case(24), |case| {
         let mut plan = case.plan.clone();
         plan.policies.clear();
+        plan.cluster_policies.clear();
         let open = plan.cluster();
         let Case { profile, flows, .. } = &case;
         for flow in flows {

@@ -38,6 +38,32 @@ impl Fx {
         self
     }
 
+    /// Adds a ClusterNetworkPolicy with this spec, in YAML flow style without the outer braces.
+    pub(crate) fn cnp(self, spec: &str) -> Self {
+        let name = format!("policy-{}", self.texts.len());
+        self.cluster_policy("v1alpha2", "ClusterNetworkPolicy", &name, spec)
+    }
+
+    /// Adds an AdminNetworkPolicy in the same way.
+    pub(crate) fn anp(self, spec: &str) -> Self {
+        let name = format!("policy-{}", self.texts.len());
+        self.cluster_policy("v1alpha1", "AdminNetworkPolicy", &name, spec)
+    }
+
+    /// Adds the BaselineAdminNetworkPolicy.
+    pub(crate) fn banp(self, spec: &str) -> Self {
+        self.cluster_policy("v1alpha1", "BaselineAdminNetworkPolicy", "default", spec)
+    }
+
+    /// Adds any cluster-wide policy.
+    pub(crate) fn cluster_policy(mut self, version: &str, kind: &str, name: &str, spec: &str) -> Self {
+        let text = format!(
+            "apiVersion: policy.networking.k8s.io/{version}\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n"
+        );
+        self.texts.push((format!("policy-{}.yaml", self.texts.len()), text));
+        self
+    }
+
     /// Sets a knob.
     pub(crate) fn set(mut self, knob: &str, value: &str) -> Self {
         self.profile.set(knob, value).unwrap();
