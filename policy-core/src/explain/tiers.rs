@@ -121,7 +121,7 @@ fn peers(analysis: &Analysis, rule: &TierRule, question: &Question) -> Vec<Entry
                     (Hit::No, format!("{who}: the connection is {} (CNP-9)", question.family))
                 }
             }
-            TierPeer::Domain { pattern, .. } => domain_peer(analysis, pattern, question.other),
+            TierPeer::Domain { pattern, .. } => domain_peer(analysis, pattern, question),
         };
         EntryTrace { span: peer.span(), hit, why }
     };
@@ -173,10 +173,10 @@ fn node_peer(analysis: &Analysis, nodes: &Selector, other: Seen) -> (Hit, String
 }
 
 /// CNP-10
-fn domain_peer(analysis: &Analysis, pattern: &DomainPattern, other: Seen) -> (Hit, String) {
+fn domain_peer(analysis: &Analysis, pattern: &DomainPattern, question: &Question) -> (Hit, String) {
     let who = format!("domain {pattern}");
     let learned = Hit::Maybe(Doubts::DNS);
-    match other {
+    match question.other {
         Seen::Named(class) => {
             let domains = Domains::new(analysis.cluster.cluster_policies.values());
             if domains.matches(pattern, class) {
@@ -184,6 +184,9 @@ fn domain_peer(analysis: &Analysis, pattern: &DomainPattern, other: Seen) -> (Hi
             } else {
                 (Hit::No, format!("{who}: does not mean the name (CNP-10)"))
             }
+        }
+        Seen::Address(address) if Family::of(address) != question.family => {
+            (Hit::No, format!("{who}: the connection is {} (NP-30)", question.family))
         }
         Seen::Address(address) => {
             (learned, format!("{who}: whether DNS gives {address} for it is not in the input (CNP-10)"))
