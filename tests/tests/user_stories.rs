@@ -2,7 +2,8 @@
 //! of its rules say is what comes out.
 //!
 //! The manifests lie beside the repository, where there is such a folder.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test that asks nothing says so")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

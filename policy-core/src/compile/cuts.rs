@@ -1,14 +1,15 @@
 //! What destinations admit: the source kinds, cut into regions by the rules of one ingress profile.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use crate::compile::effects::{Effects, Hits};
+use crate::compile::effects::{Hits, taken};
 use crate::compile::kinds::{Kind, Kinds, Signatures};
 use crate::compile::table::Term;
-use crate::compile::tiers::Effect;
+use crate::compile::tiers::{Chain, Effect, Step, Suffix};
 use crate::compile::values::Values;
 use crate::compile::{BlockId, CellId, ChainId, Compiled, PeersId, PortTableId, ProfileId, SourceKindId, ValueId};
 use crate::ids::{Id, IdVec};
@@ -51,7 +52,6 @@ pub(super) struct Cuts<'a> {
     /// Source kinds by the blocks that hold their address, in one family.
     by_block: FxHashMap<(BlockId, Family), Vec<(usize, Hit)>>,
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
-    effects: Effects<'a>,
     parts: FxHashMap<(ChainId, Option<PortTableId>, Option<Family>), Rc<Parts>>,
 }
 
@@ -77,7 +77,6 @@ impl<'a> Cuts<'a> {
             by_cell,
             by_block,
             matched: FxHashMap::default(),
-            effects: Effects::new(compiled),
             parts: FxHashMap::default(),
         }
     }
@@ -133,7 +132,7 @@ impl<'a> Cuts<'a> {
         if self.compiled.table.chains.at(chain).is_empty() {
             return next;
         }
-        let mut found: FxHashMap<ValueId, FixedBitSet> = FxHashMap::default();
+        let mut found: BTreeMap<ValueId, FixedBitSet> = BTreeMap::new();
         let mut add = |value: ValueId, bits: FixedBitSet| {
             if !bits.is_clear() {
                 found.entry(value).and_modify(|known| known.union_with(&bits)).or_insert(bits);
@@ -163,38 +162,68 @@ impl<'a> Cuts<'a> {
         if let Some(parts) = self.parts.get(&known) {
             return Rc::clone(parts);
         }
+        let compiled = self.compiled;
+        let tier = compiled.table.chains.at(chain);
         let mut everybody = FixedBitSet::with_capacity(self.universe);
         everybody.insert_range(..);
-        let mut parts: Vec<(Hits, FixedBitSet)> = vec![(Hits::new(), everybody)];
-        for peers in self.compiled.table.chains.at(chain).peers() {
-            for (hit, matched) in self.matched(peers, key.family).iter() {
-                let mut split = Vec::new();
+        // Floor and ceiling at once (see `Effect`), from the last group to the first; kinds that are alike from a
+        // group on are one part from there on.
+        let bounds = [values.nothing(), values.everything()];
+        let mut parts: BTreeMap<[Suffix<ValueId>; 2], FixedBitSet> = BTreeMap::new();
+        parts.insert(bounds.map(Chain::end), everybody);
+        for (group, peers) in tier.backwards() {
+            let mut earlier: BTreeMap<[Suffix<ValueId>; 2], FixedBitSet> = BTreeMap::new();
+            for (suffixes, part) in parts {
+                for (hits, part) in self.split(&peers, key.family, part) {
+                    let [floor, ceiling] = &suffixes;
+                    let [nothing, everything] = &bounds;
+                    let mut matches =
+                        |values: &mut Values, step: &Step| taken(compiled, values, step, &hits, key.table);
+                    let suffixes = [
+                        tier.before(values, group, &mut matches, floor, nothing),
+                        tier.before(values, group, &mut matches, ceiling, everything),
+                    ];
+                    earlier.entry(suffixes).and_modify(|known| known.union_with(&part)).or_insert(part);
+                }
+            }
+            parts = earlier;
+        }
+        let mut by_effect: BTreeMap<Effect, FixedBitSet> = BTreeMap::new();
+        for ([floor, ceiling], part) in parts {
+            let mut end = |suffix: Suffix<ValueId>| {
+                let value = suffix.value();
+                if compiled.sctp_policy { value } else { values.with_unknown_sctp(value) }
+            };
+            let effect = Effect { floor: end(floor), ceiling: end(ceiling) };
+            by_effect.entry(effect).and_modify(|known| known.union_with(&part)).or_insert(part);
+        }
+        let parts: Rc<Parts> = Rc::new(by_effect.into_iter().collect());
+        self.parts.insert(known, Rc::clone(&parts));
+        parts
+    }
+
+    /// Splits source kinds by which of these peer lists match them.
+    fn split(&mut self, peers: &[PeersId], family: Option<Family>, part: FixedBitSet) -> Vec<(Hits, FixedBitSet)> {
+        let mut parts = vec![(Hits::new(), part)];
+        for peers in peers {
+            for (hit, matched) in self.matched(*peers, family).iter() {
+                let mut inside_of = Vec::new();
                 for (hits, part) in &mut parts {
-                    if hits.last().is_some_and(|(last, _)| *last == peers) {
-                        continue; // matched more surely already
+                    // What is matched more surely already stays so.
+                    if hits.last().is_some_and(|(last, _)| last == peers) || part.is_disjoint(matched) {
+                        continue;
                     }
                     let mut inside = part.clone();
                     inside.intersect_with(matched);
-                    if !inside.is_clear() {
-                        part.difference_with(matched);
-                        let mut hits = hits.clone();
-                        hits.push((peers, *hit));
-                        split.push((hits, inside));
-                    }
+                    part.difference_with(matched);
+                    let mut hits = hits.clone();
+                    hits.push((*peers, *hit));
+                    inside_of.push((hits, inside));
                 }
                 parts.retain(|(_, part)| !part.is_clear());
-                parts.append(&mut split);
+                parts.append(&mut inside_of);
             }
         }
-        let mut by_effect: FxHashMap<Effect, FixedBitSet> = FxHashMap::default();
-        for (hits, part) in parts {
-            let effect = self.effects.of(values, chain, &hits, key.table);
-            by_effect.entry(effect).and_modify(|known| known.union_with(&part)).or_insert(part);
-        }
-        let mut parts: Parts = by_effect.into_iter().collect();
-        parts.sort_unstable_by_key(|(effect, _)| *effect);
-        let parts = Rc::new(parts);
-        self.parts.insert(known, Rc::clone(&parts));
         parts
     }
 

@@ -2,10 +2,9 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::compile::ports::PortValue;
-use crate::compile::tiers::{Chain, Decided, Effect, Step};
+use crate::compile::tiers::{Chain, Effect, Step};
 use crate::compile::values::Values;
-use crate::compile::{ChainId, Compiled, PeersId, PortTableId};
+use crate::compile::{ChainId, Compiled, PeersId, PortTableId, ValueId};
 use crate::model::Hit;
 
 /// The peer lists that match an end, sorted, by how surely; those that do not are left out.
@@ -36,33 +35,31 @@ impl<'a> Effects<'a> {
             return *known;
         }
         let (_, hits, table) = &key;
-        let taken: Vec<(Step, PortValue)> =
-            chain.steps().map(|step| (*step, self.taken(values, step, hits, *table))).collect();
-        let matches = |step: &Step| {
-            let known = taken.iter().find(|(of, _)| of.rule == step.rule);
-            known.map(|(_, value)| value.clone()).unwrap_or_default()
+        let (nothing, everything) = (values.nothing(), values.everything());
+        let mut fold = |next: ValueId| {
+            let value = chain.fold(values, |values, step| taken(self.compiled, values, step, hits, *table), &next);
+            if self.compiled.sctp_policy { value } else { values.with_unknown_sctp(value) }
         };
-        let mut fold = |next: PortValue| {
-            let value = chain.fold(&matches, &next);
-            values.intern(if self.compiled.sctp_policy { value } else { value.with_unknown_sctp() })
-        };
-        let effect = Effect { floor: fold(PortValue::nothing()), ceiling: fold(PortValue::everything()) };
+        let effect = Effect { floor: fold(nothing), ceiling: fold(everything) };
         self.known.insert(key, effect);
         effect
     }
+}
 
-    fn taken(&self, values: &mut Values, step: &Step, hits: &Hits, table: Option<PortTableId>) -> PortValue {
-        let at = hits.binary_search_by_key(&step.term.peers, |(peers, _)| *peers);
-        let hit = match at.ok().and_then(|at| hits.get(at)) {
-            Some((_, hit)) => *hit,
-            None => Hit::sure(self.compiled.table.peers.at(step.term.peers).any),
-        };
-        if hit == Hit::No {
-            return PortValue::nothing();
-        }
-        let value = values.resolve(step.term.ports, table, hit);
-        values.get(value).clone()
-    }
+/// What a step takes from an end that these peer lists match.
+pub(super) fn taken(
+    compiled: &Compiled,
+    values: &mut Values,
+    step: &Step,
+    hits: &Hits,
+    table: Option<PortTableId>,
+) -> ValueId {
+    let at = hits.binary_search_by_key(&step.term.peers, |(peers, _)| *peers);
+    let hit = match at.ok().and_then(|at| hits.get(at)) {
+        Some((_, hit)) => *hit,
+        None => Hit::sure(compiled.table.peers.at(step.term.peers).any),
+    };
+    if hit == Hit::No { values.nothing() } else { values.resolve(step.term.ports, table, hit) }
 }
 
 /// Whether port names matter to a tier.

@@ -434,3 +434,57 @@ impl PortAsk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{LabelSet, Namespace};
+
+    fn cluster() -> Cluster {
+        let mut cluster = Cluster::default();
+        cluster.namespaces.push(Namespace { name: Name::from("shop"), labels: LabelSet::default(), span: None });
+        cluster
+    }
+
+    #[test]
+    fn a_name_with_a_dot_that_nothing_bears_is_a_dns_name() {
+        // CNP-10
+        let cluster = cluster();
+        let read = |text: &str| Subject::parse_destination(&cluster, None, text);
+        for (text, name) in [
+            ("latest.blog.kubernetes.io", "latest.blog.kubernetes.io"),
+            ("Example.ORG", "example.org"),
+            ("www.shop", ""),
+            ("www.shop.", "www.shop."),
+            ("a.b.shop", "a.b.shop"),
+        ] {
+            match read(text) {
+                Ok(subject) => {
+                    assert_eq!(subject, Subject::Name(Name::from(name)), "{text}");
+                    assert_eq!(read(&subject.written(&cluster)), Ok(subject), "{text}");
+                }
+                Err(error) => assert!(name.is_empty(), "{text}: {error}"),
+            }
+        }
+        // A source has no name that DNS gives.
+        assert!(Subject::parse(&cluster, None, "example.org").is_err());
+    }
+
+    #[test]
+    fn what_is_no_dns_name_is_refused_for_what_it_is() {
+        // CNP-10
+        let cluster = cluster();
+        let why = |text: &str| match Subject::parse_destination(&cluster, None, text) {
+            Err(error) => error.problem,
+            Ok(subject) => panic!("{text} is {subject:?}"),
+        };
+        for unknown in ["cart", "shop/cart.v1", "10.0.0.300", "a..b", "-a.b", "a b.c"] {
+            assert_eq!(why(unknown), SubjectProblem::Unknown, "{unknown}");
+        }
+        for inside in ["cart.shop", "cart.shop.svc", "cart.shop.svc.cluster.local", "x.cluster.local", "CART.shop.SVC."]
+        {
+            assert!(matches!(why(inside), SubjectProblem::NotModelled(_)), "{inside}");
+        }
+        assert!(matches!(why("*.example.org"), SubjectProblem::Malformed(_)));
+    }
+}

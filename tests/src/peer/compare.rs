@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy_core::model::profile::HostNetworkPods;
-use policy_core::model::{Cluster, PortSet, Profile};
+use policy_core::model::{Cluster, PortSet, Profile, TierPeer, TierPeers, TierRule};
 
 use super::answer::{Answer, Table, pieces, table};
 use super::expected::{Expected, Line, Side};
@@ -17,6 +17,8 @@ pub struct Comparison {
     pub asked: usize,
     /// Pairs that agree only when no ipBlock matches a pod, as the peer has it (NP-13).
     pub by_block: usize,
+    /// Pairs that agree only when no network of a cluster-wide policy matches a pod, as the peer has it, too (CNP-9).
+    pub by_network: usize,
     /// Pairs that agree only when pods on the host's network are pods like others, as the peer has it, too (NP-22).
     pub by_host: usize,
     /// Pairs that do not agree.
@@ -41,10 +43,23 @@ pub fn compare(
     });
     let pieces = pieces(cluster, ranges);
     let wanted = wanted(expected, &pieces);
-    let answers = |profile: &Profile| with_judge(backend, cluster, profile, |judge| table(cluster, judge, &pieces));
+    let answers = |cluster: &Cluster, profile: &Profile| {
+        with_judge(backend, cluster, profile, |judge| table(cluster, judge, &pieces))
+    };
+    let pods_apart = without_networks(cluster);
+    let between_pods = |(source, destination): &(Side, Side)| {
+        [source, destination].into_iter().all(|side| matches!(side, Side::Workload(_)))
+    };
+    // Networks stay what they are to who is outside.
+    let apart = |profile: &Profile| {
+        let mut table = answers(cluster, profile);
+        table.extend(answers(&pods_apart, profile).into_iter().filter(|(pair, _)| between_pods(pair)));
+        table
+    };
     let blocks = Profile { ipblock_matches_pods: false, ..profile.clone() };
     let hosts = Profile { hostnetwork_pods: HostNetworkPods::AsPod, ..blocks.clone() };
-    let (ours, blocks, hosts) = (answers(profile), answers(&blocks), answers(&hosts));
+    let (ours, blocks, networks, hosts) =
+        (answers(cluster, profile), answers(cluster, &blocks), apart(&blocks), apart(&hosts));
 
     let mut comparison = Comparison::default();
     let pairs: BTreeSet<_> = wanted.keys().chain(ours.keys()).collect();
@@ -67,6 +82,8 @@ pub fn compare(
         }
         if agrees(&listed(&blocks)) {
             comparison.by_block += 1;
+        } else if agrees(&listed(&networks)) {
+            comparison.by_network += 1;
         } else if agrees(&listed(&hosts)) {
             comparison.by_host += 1;
         } else {
@@ -76,6 +93,22 @@ pub fn compare(
     // An empty list is an answer, too.
     comparison.asked = comparison.asked.max(1);
     comparison
+}
+
+/// The same cluster, with no `networks` in its cluster-wide policies.
+fn without_networks(cluster: &Cluster) -> Cluster {
+    let mut cluster = cluster.clone();
+    let strip = |rule: &mut TierRule| {
+        if let TierPeers::OneOf(peers) = &mut rule.peers {
+            peers.retain(|peer| !matches!(peer, TierPeer::Network { .. }));
+        }
+    };
+    let policies = cluster.cluster_policies.values().cloned().map(|mut policy| {
+        policy.egress.iter_mut().for_each(strip);
+        policy
+    });
+    cluster.cluster_policies = policies.collect();
+    cluster
 }
 
 /// The wanted ports of each pair; ranges are cut into pieces.

@@ -86,7 +86,7 @@ fn run_case(backend: Backend, case: &Case, folder: &Path, loaded: &Loaded, mende
         return PeerOutcome::LeftOut(format!("{name}: its input has policies of kind {kind}, not modelled yet"));
     }
     let mut outcome = Outcome { name: name.clone(), right: 0, asked: 0, remark: None, differences: Vec::new() };
-    let (mut explained, mut by_block, mut by_host, mut ways) = (0, 0, 0, 0);
+    let (mut explained, mut by_block, mut by_network, mut by_host, mut ways) = (0, 0, 0, 0, 0);
     for run in &case.runs {
         let explain = run.command == "list --explain";
         // A focused explanation tells of one connection, and may tell of what is denied alone.
@@ -115,10 +115,11 @@ fn run_case(backend: Backend, case: &Case, folder: &Path, loaded: &Loaded, mende
         outcome.asked += comparison.asked;
         outcome.right += comparison.asked - comparison.differences.len();
         by_block += comparison.by_block;
+        by_network += comparison.by_network;
         by_host += comparison.by_host;
         outcome.differences.extend(comparison.differences.iter().map(|line| format!("{}: {line}", run.expected)));
     }
-    let counted = [(by_block, "ipBlock"), (by_host, "hostNetwork")];
+    let counted = [(by_block, "ipBlock"), (by_network, "networks"), (by_host, "hostNetwork")];
     let counted = counted.iter().filter(|(count, _)| *count > 0);
     let mut counted: Vec<_> = counted.map(|(count, name)| format!("{count} by the {name} difference")).collect();
     if mended > 0 {

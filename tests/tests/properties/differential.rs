@@ -3,18 +3,19 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use fixtures::strategy::{all_flows, case};
+use fixtures::strategy::{Case, all_flows, case, tiered_case};
 use policy_core::analysis::Analysis;
 use policy_core::model::{Judge, Verdict};
 use policy_core::spec::Spec;
 use proptest::prop_assert_eq;
+use proptest::strategy::Strategy;
 
 use super::support::check;
 
-#[test]
-fn spec_and_compiled_agree_on_random_flows() {
+/// Asks both about every flow of every case.
+fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {
     let counts: RefCell<BTreeMap<Verdict, u64>> = RefCell::default();
-    check(1500, &case(48), |case| {
+    check(usual, cases, |case| {
         let analysis = Analysis::new(case.cluster.clone(), case.profile.clone());
         let spec = Spec::new(&case.cluster, &case.profile);
         for flow in &case.flows {
@@ -31,6 +32,17 @@ fn spec_and_compiled_agree_on_random_flows() {
         let count = counts.get(&verdict).copied().unwrap_or_default();
         assert!(count * 5 >= total, "too few flows are {verdict}: {counts:?}");
     }
+}
+
+#[test]
+fn spec_and_compiled_agree_on_random_flows() {
+    agree(1500, &case(48));
+}
+
+#[test]
+fn spec_and_compiled_agree_where_cluster_wide_policies_meet_few_others() {
+    // CNP-1, CNP-2
+    agree(800, &tiered_case(48));
 }
 
 #[test]

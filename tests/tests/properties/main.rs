@@ -10,3 +10,4 @@ mod queries;
 mod reading;
 mod sets;
 mod support;
+mod tiers;

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use policy_core::ids::NodeId;
-use policy_core::model::{Cluster, Family, Flag, Flow, Judgement, KnobSet, Party, Profile, Protocol, Verdict};
+use policy_core::model::{Cluster, Domains, Family, Flag, Flow, Judgement, KnobSet, Party, Profile, Protocol, Verdict};
 use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at};
 
-pub(crate) use policy_core::model::Verdict::{Allowed, Denied, NoListener, NoRoute, Undefined};
+pub(crate) use policy_core::model::Verdict::{Allowed, Conditional, Denied, NoListener, NoRoute, Undefined};
 
 /// The external client of the vectors.
 pub(crate) const C: &str = "203.0.113.7";
@@ -121,7 +121,8 @@ impl Fx {
 
     /// Asks about a leg: the flow after translation, `dialled` by the client and masqueraded by `node`.
     ///
-    /// `from`: `ns/pod`, `node:NAME`, or an address; `to` with `:PORT` and perhaps `/udp`, `/sctp` behind it.
+    /// `from`: `ns/pod`, `node:NAME`, or an address; `to` may also be `name:NAME`, a DNS name outside, and has `:PORT`
+    /// and perhaps `/udp`, `/sctp` behind it.
     #[track_caller]
     pub(crate) fn leg(&self, from: &str, to: &str, dialled: &str, node: Option<&str>, wanted: Verdict) -> Judgement {
         let cluster = self.cluster();
@@ -162,6 +163,9 @@ fn flow(cluster: &Cluster, from: &str, to: &str) -> Flow {
 fn party(cluster: &Cluster, text: &str) -> Party {
     if let Some(node) = text.strip_prefix("node:") {
         return Party::Node(find_node(cluster, node));
+    }
+    if let Some(name) = text.strip_prefix("name:") {
+        return Party::Named(Domains::new(cluster.cluster_policies.values()).class(name));
     }
     match text.trim_matches(['[', ']']).parse() {
         Ok(address) => party_at(cluster, address),

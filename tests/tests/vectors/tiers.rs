@@ -1,8 +1,8 @@
 //! Cluster-wide policies: CNP-1 … CNP-14, ANP-1, ANP-2.
 
-use policy_core::model::{Flag, Outcome};
+use policy_core::model::{Condition, Flag, Outcome};
 
-use super::fx::{Allowed, C, Denied, Fx, Undefined, fx, knobs};
+use super::fx::{Allowed, C, Conditional, Denied, Fx, Undefined, fx, knobs};
 
 /// The pods of team a, in namespace x.
 const X: &str = "subject: {namespaces: {matchLabels: {team: a}}}";
@@ -143,6 +143,29 @@ fn tv_54_a_pod_reaches_its_own_address_and_not_itself_through_a_service() {
     // That its own Service leads back here: SVC-5.
     fx.leg("x/web", "x/web:8080", "10.96.0.10:80", Some("n1"), Denied);
     fx.leg("x/web", "x/web:8080", "10.96.0.10:80", None, Denied);
+}
+
+#[test]
+fn tv_55_names_are_conditional_on_dns() {
+    // CNP-10
+    let accept = "{action: Accept, to: [{domainNames: ['*.kubernetes.io']}]}";
+    let deny = "{action: Deny, to: [{networks: [0.0.0.0/0]}]}";
+    let fx = fx().cnp(&format!("tier: Admin, priority: 10, {Y}, egress: [{accept}, {deny}]"));
+    for name in ["latest.blog.kubernetes.io", "blog.kubernetes.io"] {
+        let judgement = fx.check("y/cli", &format!("name:{name}:443"), Conditional);
+        assert_eq!(judgement.conditions(), [Condition::Dns]);
+    }
+    for name in ["kubernetes.io", "example.com"] {
+        fx.check("y/cli", &format!("name:{name}:443"), Denied);
+    }
+    // An address outside may be what DNS gave for such a name; a pod's or a node's is not.
+    let judgement = fx.check("y/cli", "203.0.113.7:443", Conditional);
+    assert_eq!(judgement.conditions(), [Condition::Dns]);
+    fx.cli_to_web(Denied);
+    fx.check("y/cli", "node:n1:443", Denied);
+    // Where nothing denies, it does not matter what DNS gave.
+    let open = super::fx::fx().cnp(&format!("tier: Admin, priority: 10, {Y}, egress: [{accept}]"));
+    open.check("y/cli", "203.0.113.7:443", Allowed);
 }
 
 #[test]
