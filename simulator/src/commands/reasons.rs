@@ -24,10 +24,12 @@ pub(super) fn reasons(
         writeln!(output.stdout, "  {}: {}", judgement.rule, because(judgement.rule))?;
     } else {
         let width = ends.iter().map(|(_, end)| verdict_of(end.outcome).len()).max().unwrap_or(0);
+        let rules = ends.iter().map(|(_, end)| end.rule.len()).fold(5, usize::max);
         for (word, end) in ends {
             let verdict = verdict_of(end.outcome);
             let painted = output.palette.paint(outcome_tone(end.outcome), format!("{verdict:<width$}"));
-            writeln!(output.stdout, "  {word:<7}  {painted}  {:<5}  {}", end.rule, reason(end, flow, names))?;
+            let (rule, why) = (end.rule, reason(end, flow, names));
+            writeln!(output.stdout, "  {word:<7}  {painted}  {rule:<rules$}  {why}")?;
         }
     }
     for remark in &judgement.flags {
