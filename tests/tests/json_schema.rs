@@ -157,7 +157,7 @@ not a question
     assert_eq!(lines[3]["error"]["near"][0], "shop/cart-0");
     // CNP-10: the policies and the names that it depends on, and a name that can be asked about again.
     assert_eq!((&lines[8]["verdict"], &lines[8]["rule"]), (&"conditional".into(), &"CNP-10".into()));
-    let policies = serde_json::json!(["ClusterNetworkPolicy/names"]);
+    let policies = serde_json::json!(["ClusterNetworkPolicy/names", "ClusterNetworkPolicy/tied"]);
     assert_eq!((&lines[8]["policies"], &lines[8]["egress"]["tier"]), (&policies, &"Admin".into()));
     assert_eq!(lines[8]["egress"]["conditions"][0]["domainNames"][0], "*.example.org");
     assert_eq!(lines[9]["cells"][0]["to"]["names"][0], "www.example.org");
