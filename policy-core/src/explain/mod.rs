@@ -13,7 +13,7 @@ use crate::model::leg::{OwnNode, Policies, Question, own_node};
 use crate::model::premise::{self, Seen};
 use crate::model::profile::{EgressServiceView, Exemption};
 use crate::model::{
-    Direction, End, Flow, Hit, Judge, Judgement, Name, Party, Protocol, RuleRef, Tier, TierAction, TierRuleRef,
+    Direction, End, Flow, Hit, Judge, Judgement, Name, Outcome, Party, Protocol, RuleRef, Tier, TierAction, TierRuleRef,
 };
 use crate::source::Span;
 
@@ -182,7 +182,12 @@ impl EndTrace {
     fn of(analysis: &Analysis, pod: PodId, question: &Question, beforehand: Option<&str>) -> Self {
         let end = analysis.compiled.ask(pod, question);
         let beforehand = beforehand.map(str::to_owned).or_else(|| no_sctp(analysis, question, &end));
-        let settled = (end.tier == Some(Tier::Admin)).then(|| format!("the Admin tier has settled it ({})", end.rule));
+        let settled = (end.tier == Some(Tier::Admin)).then(|| match end.outcome {
+            Outcome::Allowed | Outcome::Denied => format!("the Admin tier has settled it ({})", end.rule),
+            Outcome::Conditional(_) | Outcome::Undefined(_) => {
+                format!("nothing after the Admin tier matters ({})", end.rule)
+            }
+        });
         let after_admin = beforehand.clone().or(settled);
         let isolated = analysis.compiled.is_isolated(pod, question.direction);
         // CNP-5
