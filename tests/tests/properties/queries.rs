@@ -7,7 +7,7 @@ use policy_core::explain::{EndTrace, PolicyTrace, explain};
 use policy_core::graph::ReachabilityGraph;
 use policy_core::model::leg::{self, OwnNode};
 use policy_core::model::premise::{self, Seen, families};
-use policy_core::model::{End, Family, Flow, Hit, Judge, Party, PodState, Protocol, TierRuleRef, Verdict};
+use policy_core::model::{Domains, End, Family, Flow, Hit, Judge, Party, PodState, Protocol, TierRuleRef, Verdict};
 use policy_core::query::{Actor, PortAsk, Subject, Target, between, can, reach};
 use policy_core::spec::Spec;
 use proptest::prelude::*;
@@ -269,6 +269,30 @@ fn addresses_of_two_families_have_no_route() {
                 prop_assert_eq!((judgement.verdict, judgement.rule), (Verdict::NoRoute, "NP-30"));
                 prop_assert_eq!(&cells[0].families, &vec![Family::of(source)]);
                 prop_assert_eq!(&spec.judge(&cells[0].witness), judgement);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_name_is_answered_as_policies_know_it() {
+    // CNP-10
+    check(200, &case(1), |case| {
+        let analysis = Analysis::new(case.cluster.clone(), case.profile.clone());
+        let spec = Spec::new(&case.cluster, &case.profile);
+        let domains = Domains::new(case.cluster.cluster_policies.values());
+        for name in ["latest.blog.kubernetes.io", "kubernetes.io", "elsewhere.example.net"] {
+            let subject = Subject::parse_destination(&case.cluster, None, name).unwrap();
+            let target = Target { subject: subject.clone(), port: PortAsk::Number(Protocol::Tcp, 443) };
+            for cell in can(&analysis, &Subject::Everything, &target).unwrap() {
+                prop_assert_eq!(cell.witness.destination, Party::Named(domains.class(name)));
+                prop_assert_eq!(&cell.destinations, &vec![Actor::Name(name.into())]);
+                prop_assert_eq!(&spec.judge(&cell.witness), &cell.answer, "{:?}", cell);
+            }
+            for cell in reach(&analysis, &Subject::Everything, &subject) {
+                let flow = cell.witness;
+                prop_assert_eq!(spec.judge(&flow).verdict, cell.answer.verdict(flow.protocol, flow.port), "{:?}", cell);
             }
         }
         Ok(())
