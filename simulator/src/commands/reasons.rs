@@ -54,7 +54,9 @@ pub(super) fn no_rule(end: &End) -> &'static str {
 
 fn reason(end: &End, flow: &Flow, names: &Names<'_>) -> String {
     if let Some(tiers) = by_tiers(end, flow, names) {
-        return tiers;
+        let after = end.isolating.iter().filter(|_| end.tier.is_none()).map(|policy| names.policy(*policy));
+        let after: Vec<String> = after.collect();
+        return if after.is_empty() { tiers } else { format!("{tiers}; after that {}", after.join(", ")) };
     }
     let passed = passed_on(end, names);
     if let Some(rule) = end.admitting.first() {

@@ -2,8 +2,8 @@
 
 use policy_core::ids::{ClusterPolicyId, PolicyId};
 use policy_core::model::{
-    Cluster, Condition, Direction, End, Family, Flow, Judgement, KnobSet, Outcome, Party, RuleRef, Tier, TierAction,
-    TierRuleRef, Verdict,
+    Cluster, Condition, Direction, End, Family, Flow, Judgement, Knob, KnobSet, Outcome, Party, RuleRef, Tier,
+    TierAction, TierRuleRef, Verdict,
 };
 use policy_core::query::{Actor, Cell, PortVerdicts, Subject};
 use schemars::JsonSchema;
@@ -252,6 +252,10 @@ pub(crate) fn action(action: TierAction) -> &'static str {
 
 /// The rules of cluster-wide policies that settle an end, or that leave it open.
 pub(crate) fn settling(cluster: &Cluster, end: &End) -> Vec<TierRuleRef> {
+    // A rule that accepts or denies and does not settle the end is in doubt or in a tie; one that passes may just hand
+    // over to what is in doubt.
+    let tied = |knobs: KnobSet| knobs.iter().any(|knob| knob == Knob::EqualPriority);
+    let open = |action, tied| end.tier.is_some() || tied || action != Some(TierAction::Pass);
     let takes = |rule: &&TierRuleRef| {
         let policy = cluster.cluster_policies.at(rule.policy);
         let at = usize::try_from(rule.index).ok();
@@ -261,7 +265,8 @@ pub(crate) fn settling(cluster: &Cluster, end: &End) -> Vec<TierRuleRef> {
                 Outcome::Allowed => end.tier.is_some() && action == Some(TierAction::Accept),
                 Outcome::Denied => end.tier.is_some() && action == Some(TierAction::Deny),
                 Outcome::Conditional(Condition::Placement) => false,
-                Outcome::Conditional(Condition::Dns) | Outcome::Undefined(_) => true,
+                Outcome::Conditional(Condition::Dns) => open(action, false),
+                Outcome::Undefined(knobs) => open(action, tied(knobs)),
             }
     };
     end.tier_rules.iter().filter(takes).copied().collect()
