@@ -253,7 +253,6 @@ impl Compiled {
     }
 
     /// Whether each rule of a tier that acts on a pod takes what is asked, in the order of evaluation (CNP-2).
-    #[expect(dead_code, reason = "explain asks next")]
     pub(crate) fn tier_hits(&self, pod: PodId, question: &Question, tier: Tier) -> Vec<(TierRuleRef, Hit)> {
         let Some(class) = self.classes.of_pod(pod) else { return Vec::new() };
         let profile = self.table.profile(class, question.direction);
