@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ids::{NamespaceId, PodId, PolicyId};
+use crate::ids::{ClusterPolicyId, NamespaceId, PodId, PolicyId};
 use crate::model::{
-    Cluster, Direction, LabelSet, Name, Namespace, NamespaceScope, Operator, Peer, Peers, Pod, PodState, Selector,
-    Workload, WorkloadKind,
+    Cluster, Direction, LabelSet, Name, Namespace, NamespaceScope, Peer, Peers, Pod, PodState, Selector, TierPeer,
+    TierPeers, Workload, WorkloadKind,
 };
 use crate::source::Span;
 
@@ -24,7 +24,16 @@ pub struct Hypothetical {
     /// Whether it may exist already: its namespace is in the input.
     pub namespace_exists: bool,
     /// The policies that name it, with the place of the first mention of each.
-    pub named_by: Vec<(PolicyId, Option<Span>)>,
+    pub named_by: Vec<(Namer, Option<Span>)>,
+}
+
+/// A policy that names a peer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Namer {
+    /// A NetworkPolicy.
+    Policy(PolicyId),
+    /// A cluster-wide policy.
+    ClusterPolicy(ClusterPolicyId),
 }
 
 /// A cluster with its hypothetical peers. Ids of the original cluster's policies and nodes stay; those of
@@ -36,7 +45,7 @@ pub struct Extended {
     /// The peers.
     pub peers: Vec<Hypothetical>,
     /// Peers that no pod can ever play, because their requirements contradict each other.
-    pub impossible: Vec<(PolicyId, Option<Span>)>,
+    pub impossible: Vec<(Namer, Option<Span>)>,
 }
 
 /// One named peer: where it lives and which pods it wants.
@@ -53,15 +62,21 @@ enum Where<'a> {
 pub fn extend(cluster: &Cluster) -> Extended {
     let mut extended = Extended { cluster: cluster.clone(), peers: Vec::new(), impossible: Vec::new() };
     let mut namespaces: BTreeMap<LabelSet, NamespaceId> = BTreeMap::new();
-    for ((place, pods), named_by) in wanted(cluster) {
-        if played(cluster, place, pods) {
+    for ((place, pods), mut named_by) in wanted(cluster) {
+        // CNP-7: a pod on the host's network is no peer of a cluster-wide policy.
+        let [by_any, by_own_address] = [true, false].map(|hosts| played(cluster, place, pods, hosts));
+        named_by.retain(|(namer, _)| match namer {
+            Namer::Policy(_) => !by_any,
+            Namer::ClusterPolicy(_) => !by_own_address,
+        });
+        if named_by.is_empty() {
             continue;
         }
         let namespace = match place {
             Where::In(namespace) => Some((namespace, true)),
             Where::Matching(selector) => {
                 existing_namespace(cluster, selector).map(|namespace| (namespace, true)).or_else(|| {
-                    let labels = witness(selector)?;
+                    let labels = selector.example()?;
                     let id = namespaces.get(&labels).copied();
                     let id = id.unwrap_or_else(|| add_namespace(&mut extended.cluster, &labels));
                     namespaces.insert(labels, id);
@@ -69,7 +84,7 @@ pub fn extend(cluster: &Cluster) -> Extended {
                 })
             }
         };
-        let (Some((namespace, namespace_exists)), Some(labels)) = (namespace, witness(pods)) else {
+        let (Some((namespace, namespace_exists)), Some(labels)) = (namespace, pods.example()) else {
             extended.impossible.extend(named_by);
             continue;
         };
@@ -87,8 +102,14 @@ pub fn extend(cluster: &Cluster) -> Extended {
 }
 
 /// Every pod peer of every policy, once, with who names it.
-fn wanted(cluster: &Cluster) -> BTreeMap<Wanted<'_>, Vec<(PolicyId, Option<Span>)>> {
-    let mut wanted: BTreeMap<Wanted<'_>, Vec<(PolicyId, Option<Span>)>> = BTreeMap::new();
+fn wanted(cluster: &Cluster) -> BTreeMap<Wanted<'_>, Vec<(Namer, Option<Span>)>> {
+    let mut wanted: BTreeMap<Wanted<'_>, Vec<(Namer, Option<Span>)>> = BTreeMap::new();
+    let mut name = |peer, namer, span| {
+        let named_by = wanted.entry(peer).or_default();
+        if named_by.iter().all(|(known, _)| *known != namer) {
+            named_by.push((namer, span));
+        }
+    };
     for (id, policy) in cluster.policies.iter() {
         let rules = Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction).unwrap_or_default());
         for rule in rules {
@@ -99,59 +120,37 @@ fn wanted(cluster: &Cluster) -> BTreeMap<Wanted<'_>, Vec<(PolicyId, Option<Span>
                     NamespaceScope::Own => Where::In(policy.namespace),
                     NamespaceScope::Matching(selector) => Where::Matching(selector),
                 };
-                let named_by = wanted.entry((place, pods)).or_default();
-                if named_by.iter().all(|(policy, _)| *policy != id) {
-                    named_by.push((id, *span));
-                }
+                name((place, pods), Namer::Policy(id), *span);
+            }
+        }
+    }
+    for (id, policy) in cluster.cluster_policies.iter() {
+        let rules = Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction));
+        for rule in rules {
+            let TierPeers::OneOf(peers) = &rule.peers else { continue };
+            for peer in peers {
+                let TierPeer::Pods { selection, span } = peer else { continue };
+                name((Where::Matching(&selection.namespaces), &selection.pods), Namer::ClusterPolicy(id), *span);
             }
         }
     }
     wanted
 }
 
-/// Whether some pod of the input plays the peer.
-fn played(cluster: &Cluster, place: Where<'_>, pods: &Selector) -> bool {
+/// Whether some pod of the input plays the peer; `hosts`: also one on the host's network.
+fn played(cluster: &Cluster, place: Where<'_>, pods: &Selector, hosts: bool) -> bool {
     cluster.pods.values().any(|pod| {
         let there = match place {
             Where::In(namespace) => pod.namespace == namespace,
             Where::Matching(selector) => selector.matches(&cluster.namespaces.at(pod.namespace).labels),
         };
-        there && pods.matches(&pod.labels)
+        there && (hosts || !pod.host_network) && pods.matches(&pod.labels)
     })
 }
 
 fn existing_namespace(cluster: &Cluster, selector: &Selector) -> Option<NamespaceId> {
     let matching = |(_, namespace): &(NamespaceId, &Namespace)| selector.matches(&namespace.labels);
     cluster.namespaces.iter().find(matching).map(|(id, _)| id)
-}
-
-/// The fewest labels that a selector matches; `None` when its requirements contradict each other.
-fn witness(selector: &Selector) -> Option<LabelSet> {
-    let mut labels: BTreeMap<Name, Name> = BTreeMap::new();
-    for requirement in selector.requirements() {
-        let others = || selector.requirements().iter().filter(|other| other.key == requirement.key);
-        let fits = |value: &&Name| {
-            let alone = LabelSet::from(BTreeMap::from([(requirement.key.clone(), (*value).clone())]));
-            others().all(|other| other.matches(&alone))
-        };
-        match &requirement.operator {
-            Operator::In(values) => {
-                labels.insert(requirement.key.clone(), values.iter().find(fits)?.clone());
-            }
-            Operator::Exists => {
-                let any = (0..).map(|n| Name::from(if n == 0 { "any".to_owned() } else { format!("any-{n}") }));
-                let given = others().find_map(|other| match &other.operator {
-                    Operator::In(values) => values.iter().find(fits).cloned(),
-                    _ => None,
-                });
-                let free = || any.take(others().count() + 64).find(|value| fits(&value));
-                labels.insert(requirement.key.clone(), given.or_else(free)?);
-            }
-            Operator::NotIn(_) | Operator::DoesNotExist => {}
-        }
-    }
-    let labels = LabelSet::from(labels);
-    selector.matches(&labels).then_some(labels)
 }
 
 fn add_namespace(cluster: &mut Cluster, labels: &LabelSet) -> NamespaceId {
@@ -187,33 +186,4 @@ fn add_pod(cluster: &mut Cluster, namespace: NamespaceId, name: Name, labels: La
         state: PodState::Template,
         span: None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Requirement;
-
-    fn requirement(key: &str, operator: Operator) -> Requirement {
-        Requirement { key: Name::from(key), operator }
-    }
-
-    fn values(values: &[&str]) -> Vec<Name> {
-        values.iter().map(|value| Name::from(*value)).collect()
-    }
-
-    #[test]
-    fn a_witness_meets_every_requirement_or_does_not_exist() {
-        let given = |requirements: Vec<Requirement>| witness(&Selector::new(requirements)).map(|l| l.to_string());
-        let both = vec![
-            requirement("app", Operator::In(values(&["a", "b"]))),
-            requirement("app", Operator::NotIn(values(&["a"]))),
-        ];
-        assert_eq!(given(both).as_deref(), Some("app=b"));
-        let key = vec![requirement("app", Operator::Exists), requirement("app", Operator::NotIn(values(&["any"])))];
-        assert_eq!(given(key).as_deref(), Some("app=any-1"));
-        let never = vec![requirement("app", Operator::Exists), requirement("app", Operator::DoesNotExist)];
-        assert_eq!(given(never), None);
-        assert_eq!(given(Vec::new()).as_deref(), Some(""));
-    }
 }

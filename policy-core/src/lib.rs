@@ -25,6 +25,7 @@ pub mod query;
 pub mod snapshot;
 pub mod source;
 pub mod spec;
+pub mod ties;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

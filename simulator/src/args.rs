@@ -15,7 +15,7 @@ Examples:
 
 Names:
   shop/web   deploy/web   shop/pod/web-0   shop/* (a namespace)   node/n1
-  10.0.0.1   2001:db8::/32   internet
+  10.0.0.1   2001:db8::/32   internet   www.example.org (as a destination)
   A port stands behind a colon: shop/web:http, shop/dns:53/udp, 10.0.0.1:443, [2001:db8::1]:443
 
 Exit status:
@@ -23,7 +23,8 @@ Exit status:
   1  something is not allowed: denied, undefined, conditional, no-route, no-listener
   2  could not run: bad usage or bad input; no answer was given";
 
-/// Who can reach which pod and port under NetworkPolicy, from manifests, exactly and with the reason.
+/// Who can reach which pod and port under NetworkPolicy and cluster-wide policies, from manifests, exactly and with
+/// the reason.
 #[derive(Parser, Debug)]
 #[command(name = "portolan", version, about, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 110)]
 pub struct Cli {
@@ -149,7 +150,7 @@ pub enum Command {
     List(ListArgs),
     /// A truth table of all workloads
     Matrix(MatrixArgs),
-    /// Why FROM may or may not reach TO: both ends, each policy, each rule, with file and line
+    /// Why FROM may or may not reach TO: both ends, each tier, each policy, each rule, with file and line
     Explain(ExplainArgs),
     /// What of the input was used, partly used or not modelled
     Coverage(CoverageArgs),
@@ -172,6 +173,7 @@ Examples:
   portolan can web cart:7070 -n shop -f k8s/         two workloads of namespace shop
   portolan can internet shop/web:https -f k8s/       a port by its name
   portolan can shop/web kube-system/dns:53/udp -f k8s/
+  portolan can shop/web www.example.org:443 -f k8s/  what DNS gives for a name outside
   portolan can 'shop/*' 10.0.0.0/8:443 -f k8s/ -o wide
       Every pod of a namespace to every address of a CIDR: the exact partition, and an example
       flow for each part.

@@ -4,10 +4,16 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use policy_core::analysis::Analysis;
-use policy_core::ids::{Id, PodId, PolicyId, WorkloadId};
-use policy_core::model::{AddressSet, Cluster, Party, Workload, premise};
+use policy_core::ids::{ClusterPolicyId, Id, PodId, PolicyId, WorkloadId};
+use policy_core::model::{
+    AddressSet, Cluster, DomainPattern, Domains, End, Flow, Party, TierPeer, TierPeers, TierRule, TierRuleRef,
+    Workload, premise,
+};
 use policy_core::query::{Actor, Subject};
 use policy_core::source::{SourceMap, Span};
+
+use crate::dto::answer::rule_path;
+use crate::render::escape;
 
 /// How many names of a list a table shows before it counts the rest.
 const SHOWN: usize = 4;
@@ -51,6 +57,58 @@ impl<'a> Names<'a> {
     pub(crate) fn policy(&self, id: PolicyId) -> String {
         let policy = self.cluster().policies.at(id);
         format!("{}/{}", self.cluster().namespaces.at(policy.namespace).name, policy.name)
+    }
+
+    /// `ClusterNetworkPolicy/tenants`: names of namespaces have no capitals.
+    pub(crate) fn cluster_policy(&self, id: ClusterPolicyId) -> String {
+        let policy = self.cluster().cluster_policies.at(id);
+        format!("{}/{}", policy.kind, policy.name)
+    }
+
+    /// A rule of a cluster-wide policy.
+    pub(crate) fn tier_rule(&self, rule: TierRuleRef) -> Option<&'a TierRule> {
+        let rules = self.cluster().cluster_policies.at(rule.policy).rules(rule.direction);
+        rules.get(usize::try_from(rule.index).ok()?)
+    }
+
+    /// Where a rule of a cluster-wide policy is written.
+    pub(crate) fn tier_rule_place(&self, rule: TierRuleRef) -> Option<String> {
+        let policy = self.cluster().cluster_policies.at(rule.policy);
+        self.place(self.tier_rule(rule).and_then(|rule| rule.span).or(policy.span))
+    }
+
+    /// `Admin ClusterNetworkPolicy tenants ingress[0] (others), file:line:column`.
+    pub(crate) fn tier_rule_text(&self, rule: TierRuleRef) -> String {
+        let policy = self.cluster().cluster_policies.at(rule.policy);
+        let own = self.tier_rule(rule).and_then(|rule| rule.name.as_ref());
+        let own = own.map(|name| format!(" ({})", escape(name))).unwrap_or_default();
+        let place = self.tier_rule_place(rule).map(|place| format!(", {place}")).unwrap_or_default();
+        let path = rule_path(rule.direction, rule.index);
+        format!("{} {} {} {path}{own}{place}", policy.tier, policy.kind, policy.name)
+    }
+
+    /// The names in a rule that may stand for the destination of a flow (CNP-10).
+    pub(crate) fn domains_of(&self, rule: TierRuleRef, flow: &Flow) -> Vec<String> {
+        let Some(TierPeers::OneOf(peers)) = self.tier_rule(rule).map(|rule| &rule.peers) else { return Vec::new() };
+        let may_be_meant = |pattern: &DomainPattern| match flow.destination {
+            Party::Named(class) => Domains::new(self.cluster().cluster_policies.values()).matches(pattern, class),
+            Party::Address(_) => true,
+            Party::Pod(_) => pattern.may_name_pods(),
+            Party::Node(_) => false,
+        };
+        let patterns = peers.iter().filter_map(|peer| match peer {
+            TierPeer::Domain { pattern, .. } if may_be_meant(pattern) => Some(pattern.to_string()),
+            _ => None,
+        });
+        patterns.collect()
+    }
+
+    /// The names that an end of a flow depends on.
+    pub(crate) fn domains(&self, end: &End, flow: &Flow) -> Vec<String> {
+        let mut names: Vec<String> = end.tier_rules.iter().flat_map(|rule| self.domains_of(*rule, flow)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// `file:line:column`.
@@ -99,6 +157,7 @@ impl<'a> Names<'a> {
                 Actor::Pods(pods) => self.pod_labels(pods, &mut labels),
                 Actor::Node(node) => labels.push(Label::Subject(Subject::Node(*node))),
                 Actor::Addresses(addresses) => labels.extend(self.addresses(addresses).into_iter().map(Label::Text)),
+                Actor::Name(name) => labels.push(Label::Text(escape(name))),
             }
         }
         let shown = if all || labels.len() <= SHOWN + 1 { labels.len() } else { SHOWN };

@@ -34,7 +34,7 @@ const EVERY: [&str; 14] = [
     "profile",
 ];
 
-const LARGE: [&str; 2] = ["fx", "shop"];
+const LARGE: [&str; 3] = ["fx", "shop", "tiers"];
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/corpus")

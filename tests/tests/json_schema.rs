@@ -19,6 +19,10 @@ const CLUSTER: &str = r#"
 ---
 {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}}
 ---
+{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: names}, spec: {tier: Admin, priority: 10, subject: {namespaces: {}}, egress: [{name: outside, action: Accept, to: [{domainNames: ["*.example.org"]}], protocols: [{tcp: {destinationPort: {number: 443}}}]}, {action: Pass, to: [{namespaces: {}}]}, {action: Deny, to: [{networks: [0.0.0.0/0]}]}]}}
+---
+{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: tied}, spec: {tier: Admin, priority: 10, subject: {namespaces: {}}, egress: [{action: Accept, to: [{pods: {podSelector: {matchLabels: {app: nobody}}}}, {networks: [192.0.2.0/24]}]}]}}
+---
 {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: extra, namespace: shop}, spec: {}}
 "#;
 
@@ -75,10 +79,16 @@ fn every_document_obeys_its_schema() {
         ("CanAnswer", "can shop/web shop/cart-0:7070"),
         ("CanAnswer", "can internet shop/*:7075"),
         ("CanAnswer", "can shop/* shop/*"),
+        ("CanAnswer", "can shop/web www.example.org:443"),
+        ("CanAnswer", "can shop/web www.example.org"),
+        ("CanAnswer", "can shop/web 192.0.2.1:80"),
+        ("WhoAnswer", "who www.example.org"),
         ("WhoAnswer", "who shop/cart-0 --hypothetical"),
         ("WhereAnswer", "where shop/web --hypothetical"),
         ("ExplainAnswer", "explain shop/web shop/cart-0:7070"),
         ("ExplainAnswer", "explain shop/* shop/*:http"),
+        ("ExplainAnswer", "explain shop/web www.example.org:443"),
+        ("ExplainAnswer", "explain shop/web 192.0.2.1:80"),
         ("ListAnswer", "list --hypothetical"),
         ("PairsAnswer", "list --pairs"),
         ("MatrixAnswer", "matrix"),
@@ -128,7 +138,11 @@ not a question
 {"id":5,"from":"shop/web","to":"shop/cart-0"}
 {"id":6,"from":"203.0.113.9","to":"203.0.113.10","port":1}
 {"id":7,"from":"shop/web","to":"shop/cart-0","port":70000}
-{"id":8,"from":"shop/cart-0","to":"shop/web","port":53,"protocol":"UDP"}"#;
+{"id":8,"from":"shop/cart-0","to":"shop/web","port":53,"protocol":"UDP"}
+{"id":9,"from":"shop/cart-0","to":"www.example.org","port":443}
+{"id":10,"from":"shop/cart-0","to":"www.example.org"}
+{"id":11,"from":"www.example.org","to":"shop/web","port":80}
+{"id":12,"from":"shop/cart-0","to":"web.shop.svc","port":80}"#;
     let (exit, text) = run(&format!("batch -f {}", manifests.display()), questions);
     assert_eq!(exit, Exit::CouldNotRun, "a line was no question");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -136,9 +150,16 @@ not a question
         obeys("BatchLine", line);
     }
     let ids: Vec<String> = lines.iter().map(|line| line["id"].to_string()).collect();
-    assert_eq!(ids, ["1", "\"two\"", "null", "{\"deep\":[4]}", "5", "6", "7", "8"]);
+    assert_eq!(ids, ["1", "\"two\"", "null", "{\"deep\":[4]}", "5", "6", "7", "8", "9", "10", "11", "12"]);
     let failed: Vec<bool> = lines.iter().map(|line| line.get("error").is_some()).collect();
-    assert_eq!(failed, [false, false, true, true, false, false, true, false]);
+    assert_eq!(failed, [false, false, true, true, false, false, true, false, false, false, true, true]);
     assert_eq!(lines[0]["verdict"], "allowed");
     assert_eq!(lines[3]["error"]["near"][0], "shop/cart-0");
+    // CNP-10: the policies and the names that it depends on, and a name that can be asked about again.
+    assert_eq!((&lines[8]["verdict"], &lines[8]["rule"]), (&"conditional".into(), &"CNP-10".into()));
+    let policies = serde_json::json!(["ClusterNetworkPolicy/names", "ClusterNetworkPolicy/tied"]);
+    assert_eq!((&lines[8]["policies"], &lines[8]["egress"]["tier"]), (&policies, &"Admin".into()));
+    assert_eq!(lines[8]["egress"]["conditions"][0]["domainNames"][0], "*.example.org");
+    assert_eq!(lines[9]["cells"][0]["to"]["names"][0], "www.example.org");
+    assert_eq!(lines[9]["cells"][0]["witness"]["to"], "www.example.org");
 }

@@ -1,14 +1,15 @@
 //! What destinations admit: the source kinds, cut into regions by the rules of one ingress profile.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use crate::compile::effects::{Effects, Hits};
+use crate::compile::effects::{Hits, names, taken};
 use crate::compile::kinds::{Kind, Kinds, Signatures};
 use crate::compile::table::Term;
-use crate::compile::tiers::Effect;
+use crate::compile::tiers::{Chain, Effect, Step, Suffix};
 use crate::compile::values::Values;
 use crate::compile::{BlockId, CellId, ChainId, Compiled, PeersId, PortTableId, ProfileId, SourceKindId, ValueId};
 use crate::ids::{Id, IdVec};
@@ -29,15 +30,55 @@ type Regions = Vec<(ValueId, FixedBitSet)>;
 type Matched = Rc<Vec<(Hit, FixedBitSet)>>;
 
 /// All source kinds, by what a tier does for them.
-type Parts = Vec<(Effect, FixedBitSet)>;
+#[derive(Debug, Default)]
+struct Parts {
+    effects: Vec<Effect>,
+    /// For each source kind, the position of its effect.
+    of: Vec<usize>,
+}
+
+impl Parts {
+    fn effect(&self, kind: usize) -> Option<Effect> {
+        self.of.get(kind).and_then(|part| self.effects.get(*part)).copied()
+    }
+}
+
+/// What the grounds of destinations differ in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct GroundKey {
+    admin: ChainId,
+    /// Empty where NetworkPolicies isolate: the Baseline tier is not asked then (CNP-5).
+    baseline: ChainId,
+    /// There only if port names matter to one of the tiers.
+    table: Option<PortTableId>,
+    /// What NetworkPolicies admit from whom they do not name.
+    base: ValueId,
+}
+
+/// What destinations admit from sources that no NetworkPolicy names. Many destinations share it.
+#[derive(Debug)]
+pub(super) struct Ground {
+    /// By source kind.
+    pub(super) admitted: IdVec<SourceKindId, ValueId>,
+    /// What the Admin tier does; `None` when there is none.
+    admin: Option<Parts>,
+}
+
+/// Source kinds that are admitted otherwise than the ground says.
+#[derive(Debug)]
+pub(super) struct Region {
+    pub(super) admitted: ValueId,
+    pub(super) instead_of: ValueId,
+    /// In order.
+    pub(super) kinds: Vec<SourceKindId>,
+}
 
 /// What a destination admits.
 #[derive(Debug)]
 pub(super) struct Cut {
-    /// What everybody in no region may send.
-    pub(super) base: ValueId,
-    /// What others may send, never `base`; none is empty.
-    pub(super) regions: Regions,
+    pub(super) ground: Rc<Ground>,
+    /// Disjoint, and none is empty.
+    pub(super) regions: Vec<Region>,
 }
 
 /// Makes cuts.
@@ -51,8 +92,9 @@ pub(super) struct Cuts<'a> {
     /// Source kinds by the blocks that hold their address, in one family.
     by_block: FxHashMap<(BlockId, Family), Vec<(usize, Hit)>>,
     matched: FxHashMap<(PeersId, Option<Family>), Matched>,
-    effects: Effects<'a>,
-    parts: FxHashMap<(ChainId, Option<PortTableId>, Option<Family>), Rc<Parts>>,
+    /// The last one: destinations come in order of their grounds.
+    ground: Option<(GroundKey, Rc<Ground>)>,
+    baselines: FxHashMap<(ChainId, Option<PortTableId>), Rc<Parts>>,
 }
 
 impl<'a> Cuts<'a> {
@@ -77,8 +119,8 @@ impl<'a> Cuts<'a> {
             by_cell,
             by_block,
             matched: FxHashMap::default(),
-            effects: Effects::new(compiled),
-            parts: FxHashMap::default(),
+            ground: None,
+            baselines: FxHashMap::default(),
         }
     }
 
@@ -95,28 +137,114 @@ impl<'a> Cuts<'a> {
         Some(CutKey { profile, table: destination.table.filter(|_| names), family: blocks.then_some(family) })
     }
 
-    /// Cuts the sources.
-    pub(super) fn cut(&mut self, values: &mut Values, key: Option<CutKey>) -> Cut {
-        let open = Cut { base: values.everything(), regions: Regions::new() };
+    /// What the ground of a destination depends on.
+    pub(super) fn ground_key(&self, values: &mut Values, key: Option<CutKey>) -> GroundKey {
+        let none = ChainId::from_index(0);
+        let open = GroundKey { admin: none, baseline: none, table: None, base: values.everything() };
         let Some(key) = key else { return open };
         let profile = self.compiled.table.profiles(Direction::Ingress).at(key.profile);
         // CNP-5: NetworkPolicies have the last word on pods that they isolate.
-        let next = if profile.policies.is_empty() {
-            self.behind_tier(values, open, profile.baseline, key)
-        } else {
-            self.by_network_policies(values, key)
-        };
-        self.behind_tier(values, next, profile.admin, key)
+        let isolated = !profile.policies.is_empty();
+        let baseline = if isolated { none } else { profile.baseline };
+        let base = if isolated { self.base(values, key) } else { open.base };
+        let chains = [profile.admin, baseline];
+        let named = chains.iter().any(|chain| names(values, self.compiled.table.chains.at(*chain)));
+        GroundKey { admin: profile.admin, baseline, table: key.table.filter(|_| named), base }
     }
 
-    fn by_network_policies(&mut self, values: &mut Values, CutKey { profile, table, family }: CutKey) -> Cut {
-        let compiled = self.compiled;
-        let terms: &[Term] = &compiled.table.profiles(Direction::Ingress).at(profile).terms;
-        let mut base = values.unasked(compiled);
-        for term in terms.iter().filter(|term| compiled.table.peers.at(term.peers).any) {
+    /// Cuts the sources.
+    pub(super) fn cut(&mut self, values: &mut Values, key: Option<CutKey>) -> Cut {
+        let ground_key = self.ground_key(values, key);
+        let ground = self.ground(values, ground_key);
+        let isolates = |key: &CutKey| {
+            let profiles = self.compiled.table.profiles(Direction::Ingress);
+            !profiles.at(key.profile).policies.is_empty()
+        };
+        let Some(key) = key.filter(isolates) else { return Cut { ground, regions: Vec::new() } };
+        let mut regions: Vec<Region> = Vec::new();
+        for (value, bits) in self.by_network_policies(values, key, ground_key.base) {
+            let Some(parts) = &ground.admin else {
+                let kinds = bits.ones().map(SourceKindId::from_index).collect();
+                regions.push(Region { admitted: value, instead_of: ground_key.base, kinds });
+                continue;
+            };
+            // For each effect, where its kinds go: they are many, the effects few.
+            let goes = |effect: &Effect| {
+                let (admitted, instead_of) = (values.apply(*effect, value), values.apply(*effect, ground_key.base));
+                if admitted == instead_of {
+                    return None;
+                }
+                let known = regions.iter().position(|r| (r.admitted, r.instead_of) == (admitted, instead_of));
+                known.or_else(|| {
+                    regions.push(Region { admitted, instead_of, kinds: Vec::new() });
+                    Some(regions.len() - 1)
+                })
+            };
+            let targets: Vec<Option<usize>> = parts.effects.iter().map(goes).collect();
+            for kind in bits.ones() {
+                let target = parts.of.get(kind).and_then(|part| targets.get(*part)).copied().flatten();
+                if let Some(region) = target.and_then(|target| regions.get_mut(target)) {
+                    region.kinds.push(SourceKindId::from_index(kind));
+                }
+            }
+        }
+        for region in &mut regions {
+            region.kinds.sort_unstable();
+        }
+        regions.retain(|region| !region.kinds.is_empty());
+        Cut { ground, regions }
+    }
+
+    fn ground(&mut self, values: &mut Values, key: GroundKey) -> Rc<Ground> {
+        if let Some((_, known)) = self.ground.as_ref().filter(|(last, _)| *last == key) {
+            return Rc::clone(known);
+        }
+        self.ground = None;
+        let acts = |chain: ChainId| !self.compiled.table.chains.at(chain).is_empty();
+        let (admin_acts, baseline_acts) = (acts(key.admin), acts(key.baseline));
+        let admin = admin_acts.then(|| self.parts(values, key.admin, key.table));
+        let baseline = baseline_acts.then(|| self.baseline(values, key.baseline, key.table));
+        let admitted = (0..self.universe).map(|kind| {
+            let next = baseline.as_ref().and_then(|parts| parts.effect(kind)).map_or(key.base, |effect| effect.ceiling);
+            let effect = admin.as_ref().and_then(|parts| parts.effect(kind));
+            effect.map_or(next, |effect| values.apply(effect, next))
+        });
+        let admitted = admitted.collect();
+        let ground = Rc::new(Ground { admitted, admin });
+        self.ground = Some((key, Rc::clone(&ground)));
+        ground
+    }
+
+    fn baseline(&mut self, values: &mut Values, chain: ChainId, table: Option<PortTableId>) -> Rc<Parts> {
+        let key = (chain, table.filter(|_| names(values, self.compiled.table.chains.at(chain))));
+        if let Some(known) = self.baselines.get(&key) {
+            return Rc::clone(known);
+        }
+        let parts = Rc::new(self.parts(values, chain, table));
+        self.baselines.insert(key, Rc::clone(&parts));
+        parts
+    }
+
+    /// What NetworkPolicies admit from whom they do not name.
+    fn base(&self, values: &mut Values, CutKey { profile, table, .. }: CutKey) -> ValueId {
+        let terms = &self.compiled.table.profiles(Direction::Ingress).at(profile).terms;
+        let mut base = values.unasked(self.compiled);
+        for term in terms.iter().filter(|term| self.compiled.table.peers.at(term.peers).any) {
             let value = values.resolve(term.ports, table, Hit::Yes);
             base = values.union(base, value);
         }
+        base
+    }
+
+    /// The regions in which NetworkPolicies admit something else than `base`.
+    fn by_network_policies(
+        &mut self,
+        values: &mut Values,
+        CutKey { profile, table, family }: CutKey,
+        base: ValueId,
+    ) -> Regions {
+        let compiled = self.compiled;
+        let terms: &[Term] = &compiled.table.profiles(Direction::Ingress).at(profile).terms;
         let mut regions = Regions::new();
         for term in terms.iter().filter(|term| !compiled.table.peers.at(term.peers).any) {
             for (hit, matched) in self.matched(term.peers, family).iter() {
@@ -125,76 +253,80 @@ impl<'a> Cuts<'a> {
             }
         }
         regions.retain(|(value, region)| *value != base && !region.is_clear());
-        Cut { base, regions }
+        regions
     }
 
-    /// What a tier leaves of a cut (CNP-1).
-    fn behind_tier(&mut self, values: &mut Values, next: Cut, chain: ChainId, key: CutKey) -> Cut {
-        if self.compiled.table.chains.at(chain).is_empty() {
-            return next;
-        }
-        let mut found: FxHashMap<ValueId, FixedBitSet> = FxHashMap::default();
-        let mut add = |value: ValueId, bits: FixedBitSet| {
-            if !bits.is_clear() {
-                found.entry(value).and_modify(|known| known.union_with(&bits)).or_insert(bits);
-            }
-        };
-        for (effect, part) in self.parts(values, chain, key).iter() {
-            let mut rest = part.clone();
-            for (value, region) in &next.regions {
-                rest.difference_with(region);
-                let mut inside = region.clone();
-                inside.intersect_with(part);
-                add(values.apply(*effect, *value), inside);
-            }
-            add(values.apply(*effect, next.base), rest);
-        }
-        // The value of the most kinds is the base: it need not be spelt out.
-        let mut regions: Regions = found.into_iter().collect();
-        regions.sort_unstable_by_key(|(value, region)| (region.count_ones(..), *value));
-        let base = regions.pop().map_or(next.base, |(value, _)| value);
-        regions.sort_unstable_by_key(|(value, _)| *value);
-        Cut { base, regions }
-    }
-
-    /// Cuts all source kinds by what a tier does for them.
-    fn parts(&mut self, values: &mut Values, chain: ChainId, key: CutKey) -> Rc<Parts> {
-        let known = (chain, key.table, key.family);
-        if let Some(parts) = self.parts.get(&known) {
-            return Rc::clone(parts);
-        }
+    /// Sorts all source kinds by what a tier does for them. Ingress tiers hold no addresses: the family does not
+    /// matter to them (CNP-7).
+    fn parts(&mut self, values: &mut Values, chain: ChainId, table: Option<PortTableId>) -> Parts {
+        let compiled = self.compiled;
+        let tier = compiled.table.chains.at(chain);
         let mut everybody = FixedBitSet::with_capacity(self.universe);
         everybody.insert_range(..);
-        let mut parts: Vec<(Hits, FixedBitSet)> = vec![(Hits::new(), everybody)];
-        for peers in self.compiled.table.chains.at(chain).peers() {
-            for (hit, matched) in self.matched(peers, key.family).iter() {
-                let mut split = Vec::new();
+        // Floor and ceiling at once (see `Effect`), from the last group to the first; kinds that are alike from a
+        // group on are one part from there on.
+        let bounds = [values.nothing(), values.everything()];
+        let mut parts: BTreeMap<[Suffix<ValueId>; 2], FixedBitSet> = BTreeMap::new();
+        parts.insert(bounds.map(Chain::end), everybody);
+        for (group, peers) in tier.backwards() {
+            let mut earlier: BTreeMap<[Suffix<ValueId>; 2], FixedBitSet> = BTreeMap::new();
+            for (suffixes, part) in parts {
+                for (hits, part) in self.split(&peers, part) {
+                    let [floor, ceiling] = &suffixes;
+                    let [nothing, everything] = &bounds;
+                    let mut matches = |values: &mut Values, step: &Step| taken(compiled, values, step, &hits, table);
+                    let suffixes = [
+                        tier.before(values, group, &mut matches, floor, nothing),
+                        tier.before(values, group, &mut matches, ceiling, everything),
+                    ];
+                    earlier.entry(suffixes).and_modify(|known| known.union_with(&part)).or_insert(part);
+                }
+            }
+            parts = earlier;
+        }
+        let mut sorted = Parts { effects: Vec::new(), of: vec![0; self.universe] };
+        for ([floor, ceiling], part) in parts {
+            let mut end = |suffix: Suffix<ValueId>| {
+                let value = suffix.value();
+                if compiled.sctp_policy { value } else { values.with_unknown_sctp(value) }
+            };
+            let effect = Effect { floor: end(floor), ceiling: end(ceiling) };
+            let known = sorted.effects.iter().position(|known| *known == effect);
+            let at = known.unwrap_or(sorted.effects.len());
+            if known.is_none() {
+                sorted.effects.push(effect);
+            }
+            for kind in part.ones() {
+                if let Some(of) = sorted.of.get_mut(kind) {
+                    *of = at;
+                }
+            }
+        }
+        sorted
+    }
+
+    /// Splits source kinds by which of these peer lists match them.
+    fn split(&mut self, peers: &[PeersId], part: FixedBitSet) -> Vec<(Hits, FixedBitSet)> {
+        let mut parts = vec![(Hits::new(), part)];
+        for peers in peers {
+            for (hit, matched) in self.matched(*peers, None).iter() {
+                let mut inside_of = Vec::new();
                 for (hits, part) in &mut parts {
-                    if hits.last().is_some_and(|(last, _)| *last == peers) {
-                        continue; // matched more surely already
+                    // What is matched more surely already stays so.
+                    if hits.last().is_some_and(|(last, _)| last == peers) || part.is_disjoint(matched) {
+                        continue;
                     }
                     let mut inside = part.clone();
                     inside.intersect_with(matched);
-                    if !inside.is_clear() {
-                        part.difference_with(matched);
-                        let mut hits = hits.clone();
-                        hits.push((peers, *hit));
-                        split.push((hits, inside));
-                    }
+                    part.difference_with(matched);
+                    let mut hits = hits.clone();
+                    hits.push((*peers, *hit));
+                    inside_of.push((hits, inside));
                 }
                 parts.retain(|(_, part)| !part.is_clear());
-                parts.append(&mut split);
+                parts.append(&mut inside_of);
             }
         }
-        let mut by_effect: FxHashMap<Effect, FixedBitSet> = FxHashMap::default();
-        for (hits, part) in parts {
-            let effect = self.effects.of(values, chain, &hits, key.table);
-            by_effect.entry(effect).and_modify(|known| known.union_with(&part)).or_insert(part);
-        }
-        let mut parts: Parts = by_effect.into_iter().collect();
-        parts.sort_unstable_by_key(|(effect, _)| *effect);
-        let parts = Rc::new(parts);
-        self.parts.insert(known, Rc::clone(&parts));
         parts
     }
 

@@ -2,10 +2,10 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::compile::ports::PortValue;
-use crate::compile::tiers::{Chain, Decided, Effect, Step};
+use crate::compile::tiers::{Chain, Effect, Step};
 use crate::compile::values::Values;
-use crate::compile::{ChainId, Compiled, PeersId, PortTableId};
+use crate::compile::{ChainId, Compiled, PeersId, PortTableId, ValueId};
+use crate::ids::IdVec;
 use crate::model::Hit;
 
 /// The peer lists that match an end, sorted, by how surely; those that do not are left out.
@@ -15,12 +15,22 @@ pub(super) type Hits = Vec<(PeersId, Hit)>;
 #[derive(Debug)]
 pub(super) struct Effects<'a> {
     compiled: &'a Compiled,
+    /// The peer lists of each chain, sorted.
+    peers: IdVec<ChainId, Vec<PeersId>>,
+    /// Whether port names matter to each chain.
+    names: IdVec<ChainId, bool>,
     known: FxHashMap<(ChainId, Hits, Option<PortTableId>), Effect>,
 }
 
 impl<'a> Effects<'a> {
-    pub(super) fn new(compiled: &'a Compiled) -> Self {
-        Self { compiled, known: FxHashMap::default() }
+    pub(super) fn new(compiled: &'a Compiled, values: &Values) -> Self {
+        let chains = || compiled.table.chains.values();
+        Self {
+            compiled,
+            peers: chains().map(Chain::peers).collect(),
+            names: chains().map(|chain| names(values, chain)).collect(),
+            known: FxHashMap::default(),
+        }
     }
 
     /// What a tier does for an end that these peer lists match. Lists for everybody need not be named.
@@ -29,40 +39,38 @@ impl<'a> Effects<'a> {
         if chain.is_empty() {
             return Effect { floor: values.nothing(), ceiling: values.everything() };
         }
-        let own = chain.peers();
+        let own = self.peers.at(id);
         let hits: Hits = hits.iter().copied().filter(|(peers, _)| own.binary_search(peers).is_ok()).collect();
-        let key = (id, hits, table.filter(|_| names(values, chain)));
+        let key = (id, hits, table.filter(|_| *self.names.at(id)));
         if let Some(known) = self.known.get(&key) {
             return *known;
         }
         let (_, hits, table) = &key;
-        let taken: Vec<(Step, PortValue)> =
-            chain.steps().map(|step| (*step, self.taken(values, step, hits, *table))).collect();
-        let matches = |step: &Step| {
-            let known = taken.iter().find(|(of, _)| of.rule == step.rule);
-            known.map(|(_, value)| value.clone()).unwrap_or_default()
+        let (nothing, everything) = (values.nothing(), values.everything());
+        let mut fold = |next: ValueId| {
+            let value = chain.fold(values, |values, step| taken(self.compiled, values, step, hits, *table), &next);
+            if self.compiled.sctp_policy { value } else { values.with_unknown_sctp(value) }
         };
-        let mut fold = |next: PortValue| {
-            let value = chain.fold(&matches, &next);
-            values.intern(if self.compiled.sctp_policy { value } else { value.with_unknown_sctp() })
-        };
-        let effect = Effect { floor: fold(PortValue::nothing()), ceiling: fold(PortValue::everything()) };
+        let effect = Effect { floor: fold(nothing), ceiling: fold(everything) };
         self.known.insert(key, effect);
         effect
     }
+}
 
-    fn taken(&self, values: &mut Values, step: &Step, hits: &Hits, table: Option<PortTableId>) -> PortValue {
-        let at = hits.binary_search_by_key(&step.term.peers, |(peers, _)| *peers);
-        let hit = match at.ok().and_then(|at| hits.get(at)) {
-            Some((_, hit)) => *hit,
-            None => Hit::sure(self.compiled.table.peers.at(step.term.peers).any),
-        };
-        if hit == Hit::No {
-            return PortValue::nothing();
-        }
-        let value = values.resolve(step.term.ports, table, hit);
-        values.get(value).clone()
-    }
+/// What a step takes from an end that these peer lists match.
+pub(super) fn taken(
+    compiled: &Compiled,
+    values: &mut Values,
+    step: &Step,
+    hits: &Hits,
+    table: Option<PortTableId>,
+) -> ValueId {
+    let at = hits.binary_search_by_key(&step.term.peers, |(peers, _)| *peers);
+    let hit = match at.ok().and_then(|at| hits.get(at)) {
+        Some((_, hit)) => *hit,
+        None => Hit::sure(compiled.table.peers.at(step.term.peers).any),
+    };
+    if hit == Hit::No { values.nothing() } else { values.resolve(step.term.ports, table, hit) }
 }
 
 /// Whether port names matter to a tier.

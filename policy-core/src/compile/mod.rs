@@ -27,7 +27,7 @@ use crate::compile::atoms::{Atoms, Holder};
 use crate::compile::classes::{Classes, Classifier};
 use crate::compile::ports::PortValue;
 use crate::compile::table::{Column, IsolationProfile, Rules, Table, Term};
-use crate::compile::tiers::Step;
+use crate::compile::tiers::{Chain, Every, Single, Step};
 use crate::ids::{IdVec, NodeId, PodId, PolicyId};
 use crate::model::leg::{Policies, Question};
 use crate::model::premise::{self, Seen};
@@ -104,6 +104,10 @@ crate::id_type!(
 crate::id_type!(
     /// Sources with the same role and egress profile.
     SenderId
+);
+crate::id_type!(
+    /// Senders to whom tiers do the same.
+    CastId
 );
 crate::id_type!(
     /// A distinct view that the egress tiers have of a destination.
@@ -226,7 +230,9 @@ impl Compiled {
             Hit::No => PortValue::default(),
             hit => self.table.ports.at(term.ports).resolve(names).under(hit),
         };
-        let tier = |chain: ChainId, next: PortValue| self.table.chains.at(chain).fold(&|step| taken(&step.term), &next);
+        let tier = |chain: ChainId, next: PortValue| {
+            self.table.chains.at(chain).fold(&mut Every, |_, step| taken(&step.term), &next)
+        };
         let next = if profile.policies.is_empty() {
             tier(profile.baseline, PortValue::all())
         } else if exempt {
@@ -247,7 +253,6 @@ impl Compiled {
     }
 
     /// Whether each rule of a tier that acts on a pod takes what is asked, in the order of evaluation (CNP-2).
-    #[expect(dead_code, reason = "explain asks next")]
     pub(crate) fn tier_hits(&self, pod: PodId, question: &Question, tier: Tier) -> Vec<(TierRuleRef, Hit)> {
         let Some(class) = self.classes.of_pod(pod) else { return Vec::new() };
         let profile = self.table.profile(class, question.direction);
@@ -321,6 +326,7 @@ impl Policies for Compiled {
         }
         let term_hit = self.term_hit(question);
         let hit = |step: &Step| term_hit(&step.term);
+        let fold = |chain: &Chain, next: Hit| chain.fold(&mut Single, |_, step| hit(step), &next);
         let (admin, baseline) = (self.table.chains.at(profile.admin), self.table.chains.at(profile.baseline));
         let mut end = if let ([], _) | (_, Some(_)) = (&*profile.policies, question.exempt) {
             End { isolating, ..End::open(question.exempt.filter(|_| !profile.policies.is_empty()).unwrap_or("NP-4")) }
@@ -334,18 +340,18 @@ impl Policies for Compiled {
             Outcome::Undefined(knobs) => Hit::Maybe(Doubts { knobs, dns: false }),
         };
         if profile.policies.is_empty() && !baseline.is_empty() {
-            decided = baseline.fold(&hit, &Hit::Yes);
+            decided = fold(baseline, Hit::Yes);
             end.tier_rules = baseline.matching(&hit);
-            if decided == baseline.fold(&hit, &Hit::No) {
+            if decided == fold(baseline, Hit::No) {
                 (end.tier, end.rule) = (Some(Tier::Baseline), "CNP-5");
             }
             end.rule = doubt(decided).unwrap_or(end.rule);
         }
         if !admin.is_empty() {
             let after = decided;
-            decided = admin.fold(&hit, &after);
+            decided = fold(admin, after);
             let mut tier_rules = admin.matching(&hit);
-            if admin.fold(&hit, &Hit::Yes) == admin.fold(&hit, &Hit::No) {
+            if fold(admin, Hit::Yes) == fold(admin, Hit::No) {
                 (end.tier, end.rule) = (Some(Tier::Admin), doubt(decided).unwrap_or("CNP-4"));
                 end.admitting.clear();
             } else {

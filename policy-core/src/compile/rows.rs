@@ -33,7 +33,6 @@ pub(super) type OfCut = Vec<(DestinationKindId, Vec<Family>)>;
 /// Everything that rows are made of.
 pub(super) struct Rows<'a> {
     destinations: &'a Kinds<DestinationKindId>,
-    universe: usize,
     pub(super) values: Values,
     cuts: Cuts<'a>,
     senders: Senders<'a>,
@@ -53,11 +52,11 @@ impl<'a> Rows<'a> {
         let cuts = Cuts::new(compiled, sources, ingress);
         let senders = Senders::new(compiled, sources, egress, &mut values);
         let shares = Shares::new(weights, &senders);
-        Self { destinations, universe: sources.kinds.len(), values, cuts, senders, shares }
+        Self { destinations, values, cuts, senders, shares }
     }
 
-    /// All destinations, by cut.
-    pub(super) fn by_cut(&self) -> BTreeMap<Option<CutKey>, OfCut> {
+    /// All destinations by cut, cuts with the same ground side by side.
+    pub(super) fn by_cut(&mut self) -> Vec<(Option<CutKey>, OfCut)> {
         let mut by_cut: BTreeMap<Option<CutKey>, OfCut> = BTreeMap::new();
         for (id, kind) in self.destinations.kinds.iter() {
             for family in Family::ALL.into_iter().filter(|family| kind.view(*family).is_some()) {
@@ -68,6 +67,8 @@ impl<'a> Rows<'a> {
                 }
             }
         }
+        let mut by_cut: Vec<(Option<CutKey>, OfCut)> = by_cut.into_iter().collect();
+        by_cut.sort_by_cached_key(|(key, _)| self.cuts.ground_key(&mut self.values, *key));
         by_cut
     }
 
@@ -101,18 +102,17 @@ impl<'a> Rows<'a> {
 
     /// The row as regions of source kinds, in order of value; kinds in no region reach nothing.
     pub(super) fn regions(&mut self, cut: &Cut, row: &Row) -> Vec<(ValueId, Vec<SourceKindId>)> {
-        let mut admitted: IdVec<SourceKindId, ValueId> = (0..self.universe).map(|_| cut.base).collect();
-        for (value, region) in &cut.regions {
-            for kind in region.ones() {
-                *admitted.at_mut(SourceKindId::from_index(kind)) = *value;
+        let mut admitted = cut.ground.admitted.clone();
+        for region in &cut.regions {
+            for kind in &region.kinds {
+                *admitted.at_mut(*kind) = region.admitted;
             }
         }
         let mut sending = row.sending.iter().peekable();
         let mut regions: BTreeMap<ValueId, Vec<SourceKindId>> = BTreeMap::new();
-        let backdrop = self.senders.backdrop(row.scene);
         for (id, sender) in self.senders.all().iter() {
             let special = sending.next_if(|(special, _)| *special == id).map(|(_, value)| *value);
-            let sent = special.unwrap_or(*backdrop.at(id));
+            let sent = special.unwrap_or_else(|| self.senders.backdrop(row.scene, id));
             if !sender.role.meets(row.role) || sent == self.values.nothing() {
                 continue;
             }

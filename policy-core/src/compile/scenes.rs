@@ -3,22 +3,32 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::compile::effects::{Effects, Hits, names};
+use crate::compile::effects::{Effects, Hits};
 use crate::compile::interner::Interner;
 use crate::compile::kinds::{Kind, Signatures};
 use crate::compile::senders::{Sender, Sending};
 use crate::compile::tiers::Effect;
 use crate::compile::values::Values;
-use crate::compile::{CellId, ChainId, Compiled, PeersId, PortTableId, ProfileId, SceneId, SenderId, ValueId, ViewId};
+use crate::compile::{CastId, CellId, ChainId, Compiled, PeersId, PortTableId, SceneId, SenderId, ValueId, ViewId};
 use crate::ids::{Id, IdVec};
 use crate::model::{Direction, Family, Hit};
+
+/// Senders with the same tiers and the same backdrop: tiers do the same to all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Cast {
+    admin: ChainId,
+    /// Empty where NetworkPolicies isolate: the Baseline tier is not asked then (CNP-5).
+    baseline: ChainId,
+    backdrop: ValueId,
+}
 
 /// One scene.
 #[derive(Debug)]
 struct Scene {
-    /// What the Admin tier of each egress profile does; the others do nothing.
-    admin: FxHashMap<ProfileId, Effect>,
-    backdrop: IdVec<SenderId, ValueId>,
+    /// What the Admin tiers do that do something.
+    admin: FxHashMap<ChainId, Effect>,
+    /// What the tiers leave of backdrops.
+    backdrop: IdVec<CastId, ValueId>,
 }
 
 /// All scenes.
@@ -30,11 +40,13 @@ pub(super) struct Scenes<'a> {
     of_cell: FxHashMap<CellId, Vec<PeersId>>,
     /// Those that hold addresses, nodes or names.
     with_blocks: Vec<PeersId>,
+    /// Those that stand beside port names.
+    with_names: Vec<PeersId>,
     of_view: FxHashMap<ViewId, Hits>,
-    /// The profiles with tiers, each with its tiers.
-    tiered: Vec<(ProfileId, [ChainId; 2])>,
-    /// Whether port names matter to some tier.
-    names: bool,
+    casts: Interner<CastId, Cast>,
+    cast_of: IdVec<SenderId, CastId>,
+    /// All tiers of senders.
+    used: Vec<ChainId>,
     effects: Effects<'a>,
     keys: Interner<SceneId, (Hits, Option<PortTableId>)>,
     scenes: IdVec<SceneId, Scene>,
@@ -48,16 +60,19 @@ impl<'a> Scenes<'a> {
         senders: &IdVec<SenderId, Sender>,
     ) -> Self {
         let none = ChainId::from_index(0);
-        let profiles = compiled.table.profiles(Direction::Egress).iter();
-        let chains = profiles.map(|(id, profile)| {
-            // CNP-5: where NetworkPolicies isolate, the Baseline tier is not asked.
-            let baseline = if profile.policies.is_empty() { profile.baseline } else { none };
-            (id, [profile.admin, baseline])
-        });
-        let tiered: Vec<(ProfileId, [ChainId; 2])> = chains.filter(|(_, chains)| *chains != [none; 2]).collect();
-        let mut used: Vec<ChainId> = tiered.iter().flat_map(|(_, chains)| *chains).collect();
+        let mut casts: Interner<CastId, Cast> = Interner::default();
+        let cast = |sender: &Sender| {
+            let profile = sender.profile.map(|profile| compiled.table.profiles(Direction::Egress).at(profile));
+            let admin = profile.map_or(none, |profile| profile.admin);
+            let open = profile.filter(|profile| profile.policies.is_empty());
+            let baseline = open.map_or(none, |profile| profile.baseline);
+            casts.intern(Cast { admin, baseline, backdrop: sender.backdrop })
+        };
+        let cast_of = senders.values().map(cast).collect();
+        let mut used: Vec<ChainId> = casts.keys().values().flat_map(|cast| [cast.admin, cast.baseline]).collect();
         used.sort_unstable();
         used.dedup();
+        used.retain(|chain| *chain != none);
         let mut lists: Vec<PeersId> = used.iter().flat_map(|chain| compiled.table.chains.at(*chain).peers()).collect();
         lists.sort_unstable();
         lists.dedup();
@@ -67,32 +82,33 @@ impl<'a> Scenes<'a> {
                 of_cell.entry(*cell).or_default().push(*peers);
             }
         }
+        let steps = used.iter().flat_map(|chain| compiled.table.chains.at(*chain).steps());
+        let named = steps.filter(|step| !values.names(step.term.ports).is_empty());
+        let mut with_names: Vec<PeersId> = named.map(|step| step.term.peers).collect();
+        with_names.sort_unstable();
+        with_names.dedup();
         let with_blocks = |peers: &PeersId| !compiled.table.peers.at(*peers).blocks.is_empty();
         let mut scenes = Self {
             compiled,
             signatures,
             of_cell,
             with_blocks: lists.into_iter().filter(with_blocks).collect(),
+            with_names,
             of_view: FxHashMap::default(),
-            names: used.iter().any(|chain| names(values, compiled.table.chains.at(*chain))),
-            tiered,
-            effects: Effects::new(compiled),
+            casts,
+            cast_of,
+            used,
+            effects: Effects::new(compiled, values),
             keys: Interner::default(),
             scenes: IdVec::new(),
         };
-        scenes.intern(values, (Hits::new(), None), senders);
+        scenes.intern(values, (Hits::new(), None));
         scenes
     }
 
     /// The scene of a destination.
-    pub(super) fn of(
-        &mut self,
-        values: &mut Values,
-        destination: &Kind,
-        family: Family,
-        senders: &IdVec<SenderId, Sender>,
-    ) -> SceneId {
-        let (Some(view), false) = (destination.view(family), self.tiered.is_empty()) else {
+    pub(super) fn of(&mut self, values: &mut Values, destination: &Kind, family: Family) -> SceneId {
+        let (Some(view), false) = (destination.view(family), self.used.is_empty()) else {
             return SceneId::from_index(0);
         };
         let (signatures, compiled) = (self.signatures, self.compiled);
@@ -108,66 +124,51 @@ impl<'a> Scenes<'a> {
         hits.reverse();
         hits.dedup_by_key(|(peers, _)| *peers);
         hits.reverse();
-        let table = destination.table.filter(|_| self.names);
-        self.intern(values, (hits, table), senders)
+        let any = |peers: &PeersId| compiled.table.peers.at(*peers).any;
+        let matches = |peers: &PeersId| any(peers) || hits.binary_search_by_key(peers, |(peers, _)| *peers).is_ok();
+        let table = destination.table.filter(|_| self.with_names.iter().any(matches));
+        self.intern(values, (hits, table))
     }
 
-    fn intern(
-        &mut self,
-        values: &mut Values,
-        key: (Hits, Option<PortTableId>),
-        senders: &IdVec<SenderId, Sender>,
-    ) -> SceneId {
+    fn intern(&mut self, values: &mut Values, key: (Hits, Option<PortTableId>)) -> SceneId {
         if let Some(known) = self.keys.get(&key) {
             return known;
         }
         let (hits, table) = &key;
-        let mut scene = Scene { admin: FxHashMap::default(), backdrop: IdVec::new() };
-        let mut after_admin: FxHashMap<ProfileId, ValueId> = FxHashMap::default();
-        for (profile, [admin, baseline]) in &self.tiered {
-            let (admin, baseline) =
-                (self.effects.of(values, *admin, hits, *table), self.effects.of(values, *baseline, hits, *table));
-            scene.admin.insert(*profile, admin);
-            after_admin.insert(*profile, baseline.ceiling);
+        let mut effects: FxHashMap<ChainId, Effect> = FxHashMap::default();
+        let nothing_done = Effect { floor: values.nothing(), ceiling: values.everything() };
+        for chain in &self.used {
+            let effect = self.effects.of(values, *chain, hits, *table);
+            if effect != nothing_done {
+                effects.insert(*chain, effect);
+            }
         }
-        for sender in senders.values() {
-            let tiers =
-                sender.profile.and_then(|profile| Some((scene.admin.get(&profile)?, after_admin.get(&profile)?)));
-            let value = match tiers {
-                Some((admin, open)) => {
-                    let next = if sender.backdrop == values.everything() { *open } else { sender.backdrop };
-                    values.apply(*admin, next)
-                }
-                None => sender.backdrop,
-            };
-            scene.backdrop.push(value);
-        }
-        self.scenes.push(scene);
+        let left = |cast: &Cast| {
+            let open = effects.get(&cast.baseline).map_or(cast.backdrop, |effect| effect.ceiling);
+            effects.get(&cast.admin).map_or(open, |effect| values.apply(*effect, open))
+        };
+        let backdrop = self.casts.keys().values().map(left).collect();
+        self.scenes.push(Scene { admin: effects, backdrop });
         self.keys.intern(key)
     }
 
-    pub(super) fn backdrop(&self, scene: SceneId) -> &IdVec<SenderId, ValueId> {
-        &self.scenes.at(scene).backdrop
+    /// What a sender may send in a scene to whom no peer list of a NetworkPolicy names.
+    pub(super) fn backdrop(&self, scene: SceneId, sender: SenderId) -> ValueId {
+        *self.scenes.at(scene).backdrop.at(*self.cast_of.at(sender))
     }
 
     /// What the Admin tiers leave of what senders may send.
-    pub(super) fn apply(
-        &self,
-        values: &mut Values,
-        scene: SceneId,
-        senders: &IdVec<SenderId, Sender>,
-        sending: &mut Sending,
-    ) {
-        let scene = self.scenes.at(scene);
-        if scene.admin.is_empty() {
+    pub(super) fn apply(&self, values: &mut Values, scene: SceneId, sending: &mut Sending) {
+        let effects = &self.scenes.at(scene).admin;
+        if effects.is_empty() {
             return;
         }
         for (sender, value) in sending.iter_mut() {
-            let profile = senders.at(*sender).profile;
-            if let Some(effect) = profile.and_then(|profile| scene.admin.get(&profile)) {
+            let cast = self.casts.keys().at(*self.cast_of.at(*sender));
+            if let Some(effect) = effects.get(&cast.admin) {
                 *value = values.apply(*effect, *value);
             }
         }
-        sending.retain(|(sender, value)| value != scene.backdrop.at(*sender));
+        sending.retain(|(sender, value)| *value != self.backdrop(scene, *sender));
     }
 }

@@ -215,18 +215,18 @@ impl<'a> Senders<'a> {
         if !special.is_empty() {
             sending = merge(values, sending.iter(), special.iter());
         }
-        self.scenes.apply(values, scene, &self.senders, &mut sending);
+        self.scenes.apply(values, scene, &mut sending);
         sending
     }
 
     /// How the egress tiers see a destination.
     pub(super) fn scene(&mut self, values: &mut Values, destination: &Kind, family: Family) -> SceneId {
-        self.scenes.of(values, destination, family, &self.senders)
+        self.scenes.of(values, destination, family)
     }
 
     /// What a sender may send in a scene to whom no peer list of a NetworkPolicy names.
-    pub(super) fn backdrop(&self, scene: SceneId) -> &IdVec<SenderId, ValueId> {
-        self.scenes.backdrop(scene)
+    pub(super) fn backdrop(&self, scene: SceneId, sender: SenderId) -> ValueId {
+        self.scenes.backdrop(scene, sender)
     }
 
     /// What the senders of these terms may send, sorted like them.

@@ -18,14 +18,16 @@ pub(super) struct Step {
 
 /// The rules of one policy for one direction, in order (CNP-3).
 type Steps = Box<[Step]>;
+/// Policies of equal priority.
+pub(super) type Group = Box<[Steps]>;
 
 /// The policies of one tier that act on a class in one direction.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Chain {
     /// In order of priority; any of a group may come first (CNP-2).
-    groups: Box<[Box<[Steps]>]>,
+    groups: Box<[Group]>,
     /// Those whose place among the groups is not defined (ANP-4).
-    free: Box<[Steps]>,
+    free: Group,
 }
 
 /// What a chain makes of what comes after it.
@@ -37,14 +39,32 @@ pub(super) struct Effect {
     pub(super) ceiling: ValueId,
 }
 
-/// Something that a rule decides: one question, or a set of ports.
-pub(super) trait Decided: Clone + PartialEq {
-    fn nothing() -> Self;
-    fn everything() -> Self;
+/// A way to compute what rules decide: for one question, for sets of ports, or for sets by id.
+pub(super) trait Algebra {
+    /// What is let through.
+    type Value: Clone + PartialEq;
+    fn nothing(&self) -> Self::Value;
+    fn everything(&self) -> Self::Value;
     /// `then` as far as `matches` holds, else `rest`.
-    fn choose(matches: &Self, then: &Self, rest: &Self) -> Self;
+    fn choose(&mut self, matches: &Self::Value, then: &Self::Value, rest: &Self::Value) -> Self::Value;
     /// What both say, where they say the same; elsewhere it depends on which of two policies comes first.
-    fn agree(&self, other: &Self) -> Self;
+    fn agree(&mut self, one: &Self::Value, other: &Self::Value) -> Self::Value;
+}
+
+/// What is let through from some step of a chain on.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Suffix<V> {
+    /// Without the policies whose place is free.
+    plain: V,
+    /// With them in any place of the suffix; `None` when there are none.
+    with_free: Option<V>,
+}
+
+impl<V> Suffix<V> {
+    /// What the suffix lets through.
+    pub(super) fn value(self) -> V {
+        self.with_free.unwrap_or(self.plain)
+    }
 }
 
 impl Chain {
@@ -63,22 +83,57 @@ impl Chain {
 
     /// The distinct peer lists of its steps, sorted.
     pub(super) fn peers(&self) -> Vec<PeersId> {
-        let mut peers: Vec<PeersId> = self.steps().map(|step| step.term.peers).collect();
-        peers.sort_unstable();
-        peers.dedup();
-        peers
+        peers(self.steps())
+    }
+
+    /// Its groups from the last to the first, each with the peer lists of its steps. The free policies come with
+    /// every group, and before all of them with none.
+    pub(super) fn backwards(&self) -> impl Iterator<Item = (Option<&Group>, Vec<PeersId>)> {
+        let free = || self.free.iter().flatten();
+        let last = (!self.free.is_empty()).then(|| (None, peers(free())));
+        let groups = self.groups.iter().rev();
+        last.into_iter().chain(groups.map(move |group| (Some(group), peers(group.iter().flatten().chain(free())))))
+    }
+
+    /// What comes after the last step.
+    pub(super) fn end<V>(next: V) -> Suffix<V> {
+        Suffix { plain: next, with_free: None }
+    }
+
+    /// The suffix that begins one group earlier; without a group, the free policies alone.
+    pub(super) fn before<A: Algebra>(
+        &self,
+        algebra: &mut A,
+        group: Option<&Group>,
+        matches: &mut impl FnMut(&mut A, &Step) -> A::Value,
+        suffix: &Suffix<A::Value>,
+        next: &A::Value,
+    ) -> Suffix<A::Value> {
+        let Some(group) = group else {
+            let with_free = any_order(algebra, &self.free, matches, &suffix.plain, next);
+            return Suffix { plain: suffix.plain.clone(), with_free: Some(with_free) };
+        };
+        let plain = any_order(algebra, group, matches, &suffix.plain, next);
+        let with_free = suffix.with_free.as_ref().map(|later| {
+            let first = any_order(algebra, &self.free, matches, &plain, next);
+            let later = any_order(algebra, group, matches, later, next);
+            algebra.agree(&first, &later)
+        });
+        Suffix { plain, with_free }
     }
 
     /// What the chain lets through, when `next` comes after it. `matches` says what a step takes.
-    pub(super) fn fold<D: Decided>(&self, matches: &impl Fn(&Step) -> D, next: &D) -> D {
-        if self.free.is_empty() {
-            return groups(self.groups.iter(), matches, next);
+    pub(super) fn fold<A: Algebra>(
+        &self,
+        algebra: &mut A,
+        mut matches: impl FnMut(&mut A, &Step) -> A::Value,
+        next: &A::Value,
+    ) -> A::Value {
+        let mut suffix = Self::end(next.clone());
+        for (group, _) in self.backwards() {
+            suffix = self.before(algebra, group, &mut matches, &suffix, next);
         }
-        let places = (0..=self.groups.len()).map(|place| {
-            let (before, after) = self.groups.split_at_checked(place).unwrap_or_default();
-            groups(before.iter().chain(std::iter::once(&self.free)).chain(after), matches, next)
-        });
-        places.reduce(|known, other| known.agree(&other)).unwrap_or_else(|| next.clone())
+        suffix.value()
     }
 
     /// The rules that match or may match, without those that come after the chain is certainly decided.
@@ -110,54 +165,80 @@ impl Chain {
     }
 }
 
-fn groups<'a, D: Decided>(
-    groups: impl DoubleEndedIterator<Item = &'a Box<[Steps]>>,
-    matches: &impl Fn(&Step) -> D,
-    next: &D,
-) -> D {
-    groups.rev().fold(next.clone(), |rest, group| {
-        let takes = |steps: &&Steps| steps.iter().any(|step| matches(step) != D::nothing());
-        let taking: Vec<&Steps> = group.iter().filter(takes).collect();
-        let orders = taking.iter().enumerate().map(|(at, first)| {
-            let (before, after) = taking.split_at_checked(at).unwrap_or_default();
-            let order = std::iter::once(first).chain(before).chain(after.iter().skip(1));
-            let steps: Vec<&Step> = order.flat_map(|steps| steps.iter()).collect();
-            steps.into_iter().rev().fold(rest.clone(), |rest, step| {
-                let then = match step.action {
-                    TierAction::Accept => D::everything(),
-                    TierAction::Deny => D::nothing(),
-                    TierAction::Pass => next.clone(),
-                };
-                D::choose(&matches(step), &then, &rest)
-            })
-        });
-        orders.reduce(|known, other| known.agree(&other)).unwrap_or(rest)
-    })
+fn peers<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<PeersId> {
+    let mut peers: Vec<PeersId> = steps.map(|step| step.term.peers).collect();
+    peers.sort_unstable();
+    peers.dedup();
+    peers
 }
 
-impl Decided for Hit {
-    fn nothing() -> Self {
-        Self::No
+/// Policies of which any may come first (CNP-2): it is enough to try each as the first.
+fn any_order<A: Algebra>(
+    algebra: &mut A,
+    group: &[Steps],
+    matches: &mut impl FnMut(&mut A, &Step) -> A::Value,
+    rest: &A::Value,
+    next: &A::Value,
+) -> A::Value {
+    let nothing = algebra.nothing();
+    let mut taking: Vec<Vec<(TierAction, A::Value)>> = Vec::new();
+    for steps in group {
+        let taken = steps.iter().map(|step| (step.action, matches(algebra, step)));
+        let taken: Vec<(TierAction, A::Value)> = taken.filter(|(_, taken)| *taken != nothing).collect();
+        if !taken.is_empty() {
+            taking.push(taken);
+        }
+    }
+    let mut known: Option<A::Value> = None;
+    for (at, first) in taking.iter().enumerate() {
+        let (before, after) = taking.split_at_checked(at).unwrap_or_default();
+        let order = std::iter::once(first).chain(before).chain(after.iter().skip(1));
+        let steps: Vec<&(TierAction, A::Value)> = order.flatten().collect();
+        let mut value = rest.clone();
+        for (action, taken) in steps.into_iter().rev() {
+            let then = match action {
+                TierAction::Accept => algebra.everything(),
+                TierAction::Deny => nothing.clone(),
+                TierAction::Pass => next.clone(),
+            };
+            value = algebra.choose(taken, &then, &value);
+        }
+        known = Some(match known {
+            Some(known) => algebra.agree(&known, &value),
+            None => value,
+        });
+    }
+    known.unwrap_or_else(|| rest.clone())
+}
+
+/// One question.
+pub(super) struct Single;
+
+impl Algebra for Single {
+    type Value = Hit;
+
+    fn nothing(&self) -> Hit {
+        Hit::No
     }
 
-    fn everything() -> Self {
-        Self::Yes
+    fn everything(&self) -> Hit {
+        Hit::Yes
     }
 
-    fn choose(matches: &Self, then: &Self, rest: &Self) -> Self {
+    fn choose(&mut self, matches: &Hit, then: &Hit, rest: &Hit) -> Hit {
         match matches {
-            Self::Yes => *then,
-            Self::No => *rest,
-            Self::Maybe(_) if then == rest => *rest,
-            Self::Maybe(doubts) => Self::Maybe([*then, *rest].into_iter().fold(*doubts, with_doubts)),
+            Hit::Yes => *then,
+            Hit::No => *rest,
+            Hit::Maybe(_) if then == rest => *rest,
+            Hit::Maybe(doubts) => Hit::Maybe([*then, *rest].into_iter().fold(*doubts, with_doubts)),
         }
     }
 
-    fn agree(&self, other: &Self) -> Self {
-        if self == other {
-            return *self;
+    fn agree(&mut self, one: &Hit, other: &Hit) -> Hit {
+        if one == other {
+            return *one;
         }
-        Self::Maybe([*self, *other].into_iter().fold(Doubts::knob(Knob::EqualPriority), with_doubts))
+        Hit::Maybe([*one, *other].into_iter().fold(Doubts::knob(Knob::EqualPriority), with_doubts))
     }
 }
 
@@ -168,56 +249,66 @@ fn with_doubts(doubts: Doubts, hit: Hit) -> Doubts {
     }
 }
 
-impl Decided for PortValue {
-    fn nothing() -> Self {
-        Self::default()
+/// Every port at once.
+pub(super) struct Every;
+
+impl Algebra for Every {
+    type Value = PortValue;
+
+    fn nothing(&self) -> PortValue {
+        PortValue::default()
     }
 
-    fn everything() -> Self {
-        Self::all()
+    fn everything(&self) -> PortValue {
+        PortValue::all()
     }
 
-    fn choose(matches: &Self, then: &Self, rest: &Self) -> Self {
-        if matches.is_empty() {
-            return rest.clone();
-        }
-        let (matching, not_matching) = (&matches.certain, matches.any().complement());
-        let (then_never, rest_never) = (then.any().complement(), rest.any().complement());
-        let certain = sum([
-            matching.intersection(&then.certain),
-            not_matching.intersection(&rest.certain),
-            then.certain.intersection(&rest.certain),
-        ]);
-        let never = sum([
-            matching.intersection(&then_never),
-            not_matching.intersection(&rest_never),
-            then_never.intersection(&rest_never),
-        ]);
-        let unsure = certain.union(&never).complement();
-        let asked = unsure.difference(&then.learned.intersection(&rest.learned));
-        let by_match = matches.possible.intersection(&asked);
-        let by_then = then.possible.difference(&not_matching).intersection(&asked);
-        let by_rest = rest.possible.difference(matching).intersection(&asked);
-        let knobs = knobs_of([(&by_match, matches), (&by_then, then), (&by_rest, rest)]);
-        let possible = sum([by_match, by_then, by_rest]);
-        let learned = unsure.difference(&possible);
-        Self { certain, possible, knobs, learned }
+    fn choose(&mut self, matches: &PortValue, then: &PortValue, rest: &PortValue) -> PortValue {
+        choose(matches, then, rest)
     }
 
-    fn agree(&self, other: &Self) -> Self {
-        if self == other {
-            return self.clone();
-        }
-        let certain = self.certain.intersection(&other.certain);
-        let never = self.any().union(&other.any()).complement();
-        let learned = self.learned.intersection(&other.learned);
-        let possible = sum([certain.clone(), never, learned.clone()]).complement();
-        let knobs = match possible.is_empty() {
-            true => KnobSet::EMPTY,
-            false => KnobSet::one(Knob::EqualPriority).union(self.knobs).union(other.knobs),
-        };
-        Self { certain, possible, knobs, learned }
+    fn agree(&mut self, one: &PortValue, other: &PortValue) -> PortValue {
+        agree(one, other)
     }
+}
+
+pub(super) fn choose(matches: &PortValue, then: &PortValue, rest: &PortValue) -> PortValue {
+    let (matching, not_matching) = (&matches.certain, matches.any().complement());
+    let (then_never, rest_never) = (then.any().complement(), rest.any().complement());
+    let certain = sum([
+        matching.intersection(&then.certain),
+        not_matching.intersection(&rest.certain),
+        then.certain.intersection(&rest.certain),
+    ]);
+    let never = sum([
+        matching.intersection(&then_never),
+        not_matching.intersection(&rest_never),
+        then_never.intersection(&rest_never),
+    ]);
+    let unsure = certain.union(&never).complement();
+    let asked = unsure.difference(&then.learned.intersection(&rest.learned));
+    let by_match = matches.possible.intersection(&asked);
+    let by_then = then.possible.difference(&not_matching).intersection(&asked);
+    let by_rest = rest.possible.difference(matching).intersection(&asked);
+    let knobs = knobs_of([(&by_match, matches), (&by_then, then), (&by_rest, rest)]);
+    let possible = sum([by_match, by_then, by_rest]);
+    let learned = unsure.difference(&possible);
+    PortValue { certain, possible, knobs, learned }
+}
+
+pub(super) fn agree(one: &PortValue, other: &PortValue) -> PortValue {
+    if one == other {
+        return one.clone();
+    }
+    let certain = one.certain.intersection(&other.certain);
+    let never = one.any().union(&other.any()).complement();
+    let learned = one.learned.intersection(&other.learned);
+    let possible = sum([certain.clone(), never, learned.clone()]).complement();
+    let knobs = match possible.is_empty() {
+        true => KnobSet::EMPTY,
+        false => KnobSet::one(Knob::EqualPriority).union(one.knobs).union(other.knobs),
+    };
+    PortValue { certain, possible, knobs, learned }
 }
 
 fn sum<const N: usize>(sets: [PortSet; N]) -> PortSet {

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::compile::interner::Interner;
 use crate::compile::ports::{PortTable, PortValue};
-use crate::compile::tiers::{Decided, Effect};
+use crate::compile::tiers::{self, Algebra, Effect};
 use crate::compile::{Compiled, PortExprId, PortNameId, PortTableId, ValueId};
 use crate::ids::{Id, IdVec};
 use crate::model::{Hit, Name, Protocol};
@@ -16,7 +16,8 @@ pub(super) struct Values {
     unions: FxHashMap<(ValueId, ValueId), ValueId>,
     intersections: FxHashMap<(ValueId, ValueId), ValueId>,
     under: FxHashMap<(ValueId, Hit), ValueId>,
-    applied: FxHashMap<(Effect, ValueId), ValueId>,
+    chosen: FxHashMap<(ValueId, ValueId, ValueId), ValueId>,
+    agreed: FxHashMap<(ValueId, ValueId), ValueId>,
     /// The numbers of each port list.
     fixed: IdVec<PortExprId, ValueId>,
     /// The names of each port list.
@@ -44,7 +45,8 @@ impl Values {
             unions: FxHashMap::default(),
             intersections: FxHashMap::default(),
             under: FxHashMap::default(),
-            applied: FxHashMap::default(),
+            chosen: FxHashMap::default(),
+            agreed: FxHashMap::default(),
             fixed,
             names,
             tables,
@@ -59,7 +61,9 @@ impl Values {
         ValueId::from_index(1)
     }
 
-    pub(super) fn intern(&mut self, value: PortValue) -> ValueId {
+    /// NP-17: the value at an end with policies that perhaps do nothing with SCTP.
+    pub(super) fn with_unknown_sctp(&mut self, id: ValueId) -> ValueId {
+        let value = self.get(id).with_unknown_sctp();
         self.interner.intern(value)
     }
 
@@ -74,13 +78,7 @@ impl Values {
         if effect.floor == self.nothing() && effect.ceiling == self.everything() {
             return next;
         }
-        if let Some(known) = self.applied.get(&(effect, next)) {
-            return *known;
-        }
-        let value = PortValue::choose(self.get(next), self.get(effect.ceiling), self.get(effect.floor));
-        let id = self.interner.intern(value);
-        self.applied.insert((effect, next), id);
-        id
+        self.choose(&next, &effect.ceiling, &effect.floor)
     }
 
     pub(super) fn get(&self, id: ValueId) -> &PortValue {
@@ -168,5 +166,48 @@ impl Values {
         } else {
             self.interner.intern(PortValue::default().with_unknown_sctp())
         }
+    }
+}
+
+impl Algebra for Values {
+    type Value = ValueId;
+
+    fn nothing(&self) -> ValueId {
+        Self::nothing(self)
+    }
+
+    fn everything(&self) -> ValueId {
+        Self::everything(self)
+    }
+
+    fn choose(&mut self, matches: &ValueId, then: &ValueId, rest: &ValueId) -> ValueId {
+        if *matches == Self::everything(self) {
+            return *then;
+        }
+        if *matches == Self::nothing(self) || then == rest {
+            return *rest;
+        }
+        let key = (*matches, *then, *rest);
+        if let Some(known) = self.chosen.get(&key) {
+            return *known;
+        }
+        let value = tiers::choose(self.get(*matches), self.get(*then), self.get(*rest));
+        let id = self.interner.intern(value);
+        self.chosen.insert(key, id);
+        id
+    }
+
+    fn agree(&mut self, one: &ValueId, other: &ValueId) -> ValueId {
+        if one == other {
+            return *one;
+        }
+        let key = (*one.min(other), *one.max(other));
+        if let Some(known) = self.agreed.get(&key) {
+            return *known;
+        }
+        let value = tiers::agree(self.get(*one), self.get(*other));
+        let id = self.interner.intern(value);
+        self.agreed.insert(key, id);
+        id
     }
 }

@@ -148,6 +148,36 @@ impl Selector {
     pub fn matches(&self, labels: &LabelSet) -> bool {
         self.requirements.iter().all(|requirement| requirement.matches(labels))
     }
+
+    /// The fewest labels that are selected; `None` when the requirements contradict each other.
+    #[must_use]
+    pub fn example(&self) -> Option<LabelSet> {
+        let mut labels: BTreeMap<Name, Name> = BTreeMap::new();
+        for requirement in self.requirements() {
+            let others = || self.requirements().iter().filter(|other| other.key == requirement.key);
+            let fits = |value: &&Name| {
+                let alone = LabelSet::from(BTreeMap::from([(requirement.key.clone(), (*value).clone())]));
+                others().all(|other| other.matches(&alone))
+            };
+            match &requirement.operator {
+                Operator::In(values) => {
+                    labels.insert(requirement.key.clone(), values.iter().find(fits)?.clone());
+                }
+                Operator::Exists => {
+                    let any = (0..).map(|n| Name::from(if n == 0 { "any".to_owned() } else { format!("any-{n}") }));
+                    let given = others().find_map(|other| match &other.operator {
+                        Operator::In(values) => values.iter().find(fits).cloned(),
+                        _ => None,
+                    });
+                    let free = || any.take(others().count() + 64).find(|value| fits(&value));
+                    labels.insert(requirement.key.clone(), given.or_else(free)?);
+                }
+                Operator::NotIn(_) | Operator::DoesNotExist => {}
+            }
+        }
+        let labels = LabelSet::from(labels);
+        self.matches(&labels).then_some(labels)
+    }
 }
 
 impl Requirement {
@@ -190,5 +220,33 @@ impl fmt::Display for Requirement {
             Operator::Exists => write!(f, "{key}"),
             Operator::DoesNotExist => write!(f, "!{key}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requirement(key: &str, operator: Operator) -> Requirement {
+        Requirement { key: Name::from(key), operator }
+    }
+
+    fn values(values: &[&str]) -> Vec<Name> {
+        values.iter().map(|value| Name::from(*value)).collect()
+    }
+
+    #[test]
+    fn an_example_meets_every_requirement_or_does_not_exist() {
+        let given = |requirements: Vec<Requirement>| Selector::new(requirements).example().map(|l| l.to_string());
+        let both = vec![
+            requirement("app", Operator::In(values(&["a", "b"]))),
+            requirement("app", Operator::NotIn(values(&["a"]))),
+        ];
+        assert_eq!(given(both).as_deref(), Some("app=b"));
+        let key = vec![requirement("app", Operator::Exists), requirement("app", Operator::NotIn(values(&["any"])))];
+        assert_eq!(given(key).as_deref(), Some("app=any-1"));
+        let never = vec![requirement("app", Operator::Exists), requirement("app", Operator::DoesNotExist)];
+        assert_eq!(given(never), None);
+        assert_eq!(given(Vec::new()).as_deref(), Some(""));
     }
 }

@@ -293,7 +293,7 @@ impl Domains {
     }
 }
 
-/// The names that the cluster's own DNS gives to Services and pods end so (DNS-1).
+/// The names that the cluster's own DNS gives to Services and pods end so.
 const CLUSTER_DOMAIN: &str = "cluster.local";
 
 impl DomainPattern {

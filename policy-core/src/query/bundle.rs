@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::analysis::Analysis;
 use crate::ids::{NodeId, PodId};
-use crate::model::{AddressSet, Family, Party, PodState, premise};
+use crate::model::{AddressSet, Domains, Family, Name, Party, PodState, premise};
 use crate::query::subject::{PortAsk, Subject};
 
 /// Some parties of one kind.
@@ -17,6 +17,8 @@ pub enum Actor {
     Node(NodeId),
     /// These outside addresses.
     Addresses(AddressSet),
+    /// The addresses outside that DNS gives for a name. A destination only.
+    Name(Name),
 }
 
 /// Parties that are alike for a question: any of them may stand for all.
@@ -36,11 +38,18 @@ pub(super) struct Bundle {
 impl Bundle {
     pub(super) fn of(actor: Actor) -> Option<Self> {
         let (first, second) = match &actor {
+            Actor::Name(_) => return None,
             Actor::Pods(pods) => (Party::Pod(*pods.first()?), pods.get(1).map(|pod| Party::Pod(*pod))),
             Actor::Node(node) => (Party::Node(*node), None),
             Actor::Addresses(addresses) => (Party::Address(addresses.first()?), None),
         };
         Some(Self { actor, first, second, named: None, only: None })
+    }
+
+    /// CNP-10: all that policies can know of a name is its class.
+    fn of_name(analysis: &Analysis, name: &Name) -> Self {
+        let class = Domains::new(analysis.cluster.cluster_policies.values()).class(name);
+        Self { actor: Actor::Name(name.clone()), first: Party::Named(class), second: None, named: None, only: None }
     }
 }
 
@@ -67,7 +76,7 @@ pub(super) fn may_hold_hosts(analysis: &Analysis, subject: &Subject) -> bool {
             let mut pods = cluster.pods.iter().filter(|(_, pod)| pod.namespace == *id);
             pods.any(|(pod, _)| host(&pod))
         }
-        Subject::Internet => false,
+        Subject::Internet | Subject::Name(_) => false,
         Subject::Node(_) | Subject::Address(_) | Subject::Cidr(_) | Subject::Everything => true,
     }
 }
@@ -87,6 +96,7 @@ pub(super) fn bundles(analysis: &Analysis, subject: &Subject, port: &PortAsk, pl
         Subject::Address(address) => addresses = AddressSet::from(*address),
         Subject::Cidr(net) => addresses = AddressSet::net(*net),
         Subject::Internet => addresses = premise::outside(cluster),
+        Subject::Name(name) => return vec![Bundle::of_name(analysis, name)],
         Subject::Everything => {
             pods = cluster.pods.ids().collect();
             nodes = cluster.nodes.ids().collect();

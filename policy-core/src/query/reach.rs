@@ -110,7 +110,8 @@ pub fn can_prepared(analysis: &Analysis, sources: &Prepared, destinations: &Prep
 /// Two parties that stand for two bundles. A bundle is asked about itself by two different members; a single pod
 /// about itself is self traffic (NP-18); outside to outside is nobody's business here.
 fn ends(analysis: &Analysis, source: &Bundle, destination: &Bundle, family: Family) -> Option<(Party, Party)> {
-    if matches!((&source.actor, &destination.actor), (Actor::Addresses(_), Actor::Addresses(_))) {
+    let outside = |bundle: &Bundle| matches!(bundle.actor, Actor::Addresses(_) | Actor::Name(_));
+    if outside(source) && outside(destination) {
         return None;
     }
     // NP-30: an address of the other family is meant, not the pod or node that has it and perhaps speaks this one too.
@@ -220,12 +221,13 @@ fn by_family<T: Ord>(
 
 /// The actors of several bundles, pods and addresses merged.
 fn join(bundles: &[&Bundle]) -> Vec<Actor> {
-    let (mut pods, mut nodes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut pods, mut nodes, mut addresses, mut names) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for bundle in bundles {
         match &bundle.actor {
             Actor::Pods(some) => pods.extend_from_slice(some),
             Actor::Node(node) => nodes.push(Actor::Node(*node)),
             Actor::Addresses(some) => addresses.push(some.clone()),
+            Actor::Name(name) => names.push(Actor::Name(name.clone())),
         }
     }
     pods.sort_unstable();
@@ -238,5 +240,6 @@ fn join(bundles: &[&Bundle]) -> Vec<Actor> {
     if !addresses.is_empty() {
         actors.push(Actor::Addresses(addresses.into_iter().collect()));
     }
+    actors.extend(names);
     actors
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::ids::{NamespaceId, NodeId, PodId, WorkloadId};
-use crate::model::{Cluster, Name, Protocol, WorkloadKind};
+use crate::model::{Cluster, DomainPattern, Name, Protocol, WorkloadKind};
 use crate::near::near;
 
 /// One end of a question, possibly many parties (M-1, M-3).
@@ -26,6 +26,8 @@ pub enum Subject {
     Cidr(IpNet),
     /// Every address that is no pod's and no node's.
     Internet,
+    /// The addresses outside that DNS gives for a name (CNP-10). A destination only.
+    Name(Name),
     /// Every pod, node and outside address.
     Everything,
 }
@@ -70,6 +72,8 @@ pub enum SubjectProblem {
     Ambiguous,
     /// It is not written like a name.
     Malformed(&'static str),
+    /// It may name something that cannot be asked about yet.
+    NotModelled(&'static str),
 }
 
 impl fmt::Display for SubjectError {
@@ -81,6 +85,7 @@ impl fmt::Display for SubjectError {
             SubjectProblem::Unknown => write!(f, "nothing in the input is called `{written}`; near it: {near}"),
             SubjectProblem::Ambiguous => write!(f, "`{written}` names several things: {near}"),
             SubjectProblem::Malformed(why) => write!(f, "`{written}` cannot be read: {why}"),
+            SubjectProblem::NotModelled(why) => write!(f, "`{written}`: {why}"),
         }
     }
 }
@@ -177,7 +182,33 @@ impl Subject {
         }
     }
 
-    /// The name that [`Subject::parse`] reads back.
+    /// Reads the name of a destination: what [`Subject::parse`] reads, or else the DNS name of something outside.
+    ///
+    /// # Errors
+    /// [`SubjectError`] with the near matches.
+    pub fn parse_destination(cluster: &Cluster, namespace: Option<&str>, text: &str) -> Result<Self, SubjectError> {
+        Self::look_up_destination(cluster, namespace, text).map_err(|mut error| {
+            if error.problem == SubjectProblem::Unknown {
+                error.near = suggestions(cluster, text);
+            }
+            error
+        })
+    }
+
+    /// [`Subject::parse_destination`] without near matches for an unknown name.
+    ///
+    /// # Errors
+    /// [`SubjectError`].
+    pub fn look_up_destination(cluster: &Cluster, namespace: Option<&str>, text: &str) -> Result<Self, SubjectError> {
+        match Self::look_up(cluster, namespace, text) {
+            Err(unknown) if unknown.problem == SubjectProblem::Unknown => {
+                domain_name(cluster, text).unwrap_or(Err(unknown))
+            }
+            known => known,
+        }
+    }
+
+    /// The name that [`Subject::parse_destination`] reads back.
     #[must_use]
     pub fn written(&self, cluster: &Cluster) -> String {
         let space = |id: NamespaceId| cluster.namespaces.at(id).name.clone();
@@ -196,6 +227,7 @@ impl Subject {
             Self::Address(address) => address.to_string(),
             Self::Cidr(net) => net.to_string(),
             Self::Internet => "internet".to_owned(),
+            Self::Name(name) => name.to_string(),
             Self::Everything => "*".to_owned(),
         }
     }
@@ -213,6 +245,31 @@ impl Subject {
             other => other.written(cluster),
         }
     }
+}
+
+/// The DNS name of something outside; `None` for what cannot be one.
+fn domain_name(cluster: &Cluster, text: &str) -> Option<Result<Subject, SubjectError>> {
+    let refuse = |problem| Some(Err(error(text, problem, Vec::new())));
+    let pattern = DomainPattern::parse(text).ok()?;
+    if text.starts_with('*') {
+        return refuse(SubjectProblem::Malformed("ask about one name, not about all names below one"));
+    }
+    let name = text.to_ascii_lowercase();
+    let plain = name.strip_suffix('.').unwrap_or(&name);
+    let (before, last) = plain.rsplit_once('.')?;
+    // A mistyped address.
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if last == "svc" || pattern.may_name_pods() {
+        return refuse(SubjectProblem::NotModelled("names of Services are not modelled yet"));
+    }
+    // `web.shop`: pods ask for the Service of that name first.
+    if name == plain && !before.contains('.') && namespace_id(cluster, last).is_some() {
+        let why = "names of Services are not modelled yet; for a name outside write a dot at the end";
+        return refuse(SubjectProblem::NotModelled(why));
+    }
+    Some(Ok(Subject::Name(Name::from(name))))
 }
 
 fn error(written: &str, problem: SubjectProblem, near: Vec<String>) -> SubjectError {
@@ -320,7 +377,7 @@ impl Target {
     /// [`SubjectError`] when the subject or the port cannot be read.
     pub fn parse(cluster: &Cluster, namespace: Option<&str>, text: &str) -> Result<Self, SubjectError> {
         let (subject, port) = split_port(text);
-        let subject = Subject::parse(cluster, namespace, subject)?;
+        let subject = Subject::parse_destination(cluster, namespace, subject)?;
         let port = match port {
             None => PortAsk::Any,
             Some(port) => {
@@ -375,5 +432,59 @@ impl PortAsk {
             Ok(number) if number > 0 => Ok(Self::Number(protocol, number)),
             _ => Err("a port is a number from 1 to 65535 or a name"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{LabelSet, Namespace};
+
+    fn cluster() -> Cluster {
+        let mut cluster = Cluster::default();
+        cluster.namespaces.push(Namespace { name: Name::from("shop"), labels: LabelSet::default(), span: None });
+        cluster
+    }
+
+    #[test]
+    fn a_name_with_a_dot_that_nothing_bears_is_a_dns_name() {
+        // CNP-10
+        let cluster = cluster();
+        let read = |text: &str| Subject::parse_destination(&cluster, None, text);
+        for (text, name) in [
+            ("latest.blog.kubernetes.io", "latest.blog.kubernetes.io"),
+            ("Example.ORG", "example.org"),
+            ("www.shop", ""),
+            ("www.shop.", "www.shop."),
+            ("a.b.shop", "a.b.shop"),
+        ] {
+            match read(text) {
+                Ok(subject) => {
+                    assert_eq!(subject, Subject::Name(Name::from(name)), "{text}");
+                    assert_eq!(read(&subject.written(&cluster)), Ok(subject), "{text}");
+                }
+                Err(error) => assert!(name.is_empty(), "{text}: {error}"),
+            }
+        }
+        // A source has no name that DNS gives.
+        assert!(Subject::parse(&cluster, None, "example.org").is_err());
+    }
+
+    #[test]
+    fn what_is_no_dns_name_is_refused_for_what_it_is() {
+        // CNP-10
+        let cluster = cluster();
+        let why = |text: &str| match Subject::parse_destination(&cluster, None, text) {
+            Err(error) => error.problem,
+            Ok(subject) => panic!("{text} is {subject:?}"),
+        };
+        for unknown in ["cart", "shop/cart.v1", "10.0.0.300", "a..b", "-a.b", "a b.c"] {
+            assert_eq!(why(unknown), SubjectProblem::Unknown, "{unknown}");
+        }
+        for inside in ["cart.shop", "cart.shop.svc", "cart.shop.svc.cluster.local", "x.cluster.local", "CART.shop.SVC."]
+        {
+            assert!(matches!(why(inside), SubjectProblem::NotModelled(_)), "{inside}");
+        }
+        assert!(matches!(why("*.example.org"), SubjectProblem::Malformed(_)));
     }
 }

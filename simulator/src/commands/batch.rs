@@ -106,6 +106,8 @@ type Ask = (Subject, Option<Family>, bool);
 #[derive(Default)]
 struct Memory {
     subjects: FxHashMap<String, Result<Subject, SubjectError>>,
+    /// The same for destinations, which may be DNS names.
+    targets: FxHashMap<String, Result<Subject, SubjectError>>,
     sources: FxHashMap<Ask, Prepared>,
     destinations: FxHashMap<Ask, Vec<(PortAsk, Prepared)>>,
     /// How many unknown names were compared with all names of the cluster.
@@ -115,8 +117,10 @@ struct Memory {
 impl Memory {
     /// Forgets when it grows beyond what repetition is worth.
     fn trim(&mut self) {
-        if self.subjects.len() > REMEMBERED {
-            self.subjects.clear();
+        for names in [&mut self.subjects, &mut self.targets] {
+            if names.len() > REMEMBERED {
+                names.clear();
+            }
         }
         if self.sources.len() > REMEMBERED {
             self.sources.clear();
@@ -126,6 +130,15 @@ impl Memory {
         }
     }
 }
+
+/// Which end a name is for.
+#[derive(Clone, Copy)]
+enum Side {
+    Source,
+    Destination,
+}
+
+type LookUp = fn(&Cluster, Option<&str>, &str) -> Result<Subject, SubjectError>;
 
 /// A question as it is written.
 #[derive(Deserialize)]
@@ -207,7 +220,7 @@ impl<'a> Desk<'a> {
     }
 
     fn resolve(&self, question: &Question<'_>, memory: &mut Memory) -> Result<(Subject, Target), Wrong> {
-        let source = self.subject(&question.from, memory)?;
+        let source = self.subject(&question.from, Side::Source, memory)?;
         let protocol = match question.protocol.as_deref() {
             None => None,
             Some(word) => {
@@ -226,23 +239,27 @@ impl<'a> Desk<'a> {
                 PortAsk::of(protocol.unwrap_or_default(), name).map_err(|why| Wrong::new(why.to_owned()))?
             }
         };
-        let subject = self.subject(&question.to, memory)?;
+        let subject = self.subject(&question.to, Side::Destination, memory)?;
         Ok((source, Target { subject, port }))
     }
 
-    fn subject(&self, text: &str, memory: &mut Memory) -> Result<Subject, Wrong> {
-        let known = match memory.subjects.get(text) {
+    fn subject(&self, text: &str, side: Side, memory: &mut Memory) -> Result<Subject, Wrong> {
+        let (names, look_up): (_, LookUp) = match side {
+            Side::Source => (&mut memory.subjects, Subject::look_up),
+            Side::Destination => (&mut memory.targets, Subject::look_up_destination),
+        };
+        let known = match names.get(text) {
             Some(known) => known,
             None => {
                 let cluster = &self.session.analysis.cluster;
                 let namespace = self.session.namespace.as_deref();
-                let mut read = Subject::look_up(cluster, namespace, text);
+                let mut read = look_up(cluster, namespace, text);
                 let unknown = matches!(&read, Err(error) if error.problem == SubjectProblem::Unknown);
                 if unknown && memory.compared < COMPARED {
                     memory.compared += 1;
                     read = Subject::parse(cluster, namespace, text);
                 }
-                memory.subjects.entry(text.to_owned()).or_insert(read)
+                names.entry(text.to_owned()).or_insert(read)
             }
         };
         known.clone().map_err(|error| Wrong { message: error.to_string(), near: error.near })
@@ -288,7 +305,11 @@ impl<'a> Desk<'a> {
             return Reply::nothing(id, Verdict::NoRoute, caveats);
         };
         let (verdict, rule) = overall(parts);
-        let answer = Answer { verdict: verdict.as_str(), rule, ..self.ends.answer(&first.judgement) };
+        let answer = Answer {
+            verdict: verdict.as_str(),
+            rule,
+            ..self.ends.answer(&first.judgement, &first.cell.witness, &self.names)
+        };
         let cells = match parts {
             [only] if only.cell.answer.is_none() => None,
             _ => Some(

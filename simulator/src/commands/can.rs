@@ -1,12 +1,12 @@
 //! `portolan can`.
 
-use policy_core::model::{End, Flag, Judge, Judgement, Outcome, Verdict};
+use policy_core::model::{Flag, Judge, Judgement, Verdict};
 use policy_core::query::{Cell, PortAsk, PortVerdicts, Target, can, reach};
 
 use super::question::{is_document, tone};
+use super::reasons::reasons;
 use crate::args::{CanArgs, Format};
-use crate::dto::answer::{CanAnswer, PortAnswer, deciding_both, rule_path};
-use crate::dto::verdict_of;
+use crate::dto::answer::{CanAnswer, PortAnswer, deciding_both};
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
 use crate::render::table::{Table, Text};
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
     match (parts.as_slice(), &target.port) {
         ([part], PortAsk::Number(..) | PortAsk::Name(..)) => {
             writeln!(output.stdout)?;
-            reasons(&part.judgement, &names, output)?;
+            reasons(&part.judgement, &part.cell.witness, &names, output)?;
         }
         _ => {
             let differs = verdict == Verdict::Conditional && rule == "M-3";
@@ -168,97 +168,13 @@ fn ports_text(ports: &PortVerdicts, judgement: &Judgement) -> [Text; 2] {
 }
 
 fn wide_text(part: &Part, names: &Names<'_>) -> [Text; 4] {
-    let policies: Vec<_> = deciding_both(&part.judgement).into_iter().map(|policy| names.policy(policy)).collect();
+    let policies: Vec<_> =
+        deciding_both(names.cluster(), &part.judgement).into_iter().map(|policy| names.decider(policy)).collect();
     let knobs = part.judgement.knobs();
     let depends = knobs.iter().map(policy_core::model::Knob::name);
     let depends: Vec<_> = depends.chain(part.judgement.conditions().iter().map(|c| c.as_str())).collect();
     let families = crate::dto::answer::families(&part.cell.families);
-    let flow = names.witness(&part.cell.witness);
+    let flow = names.witness(&part.cell.witness, &part.cell.destinations);
     let example = format!("{} → {} {} {}", flow.from, flow.to, flow.protocol, flow.port);
     [policies.join(", ").into(), depends.join(", ").into(), families.join(", ").into(), example.into()]
-}
-
-/// Both ends of one judgement, and remarks.
-fn reasons(judgement: &Judgement, names: &Names<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
-    let ends = [("egress", &judgement.egress), ("ingress", &judgement.ingress)];
-    if matches!(judgement.verdict, Verdict::NoRoute | Verdict::NoListener) {
-        writeln!(output.stdout, "  {}: {}", judgement.rule, because(judgement.rule))?;
-    } else {
-        let width = ends.iter().map(|(_, end)| verdict_of(end.outcome).len()).max().unwrap_or(0);
-        for (word, end) in ends {
-            let verdict = verdict_of(end.outcome);
-            let painted = output.palette.paint(outcome_tone(end.outcome), format!("{verdict:<width$}"));
-            writeln!(output.stdout, "  {word:<7}  {painted}  {:<5}  {}", end.rule, reason(end, names))?;
-        }
-    }
-    for remark in &judgement.flags {
-        writeln!(output.stdout, "  note: {}", remark_text(*remark))?;
-    }
-    Ok(())
-}
-
-/// The colour of one end's decision.
-pub(crate) fn outcome_tone(outcome: Outcome) -> Tone {
-    match outcome {
-        Outcome::Allowed => Tone::Good,
-        Outcome::Conditional(_) | Outcome::Undefined(_) => Tone::Unsure,
-        Outcome::Denied => Tone::Bad,
-    }
-}
-
-/// What to say of an isolated end without an admitting rule.
-pub(super) fn no_rule(end: &End) -> &'static str {
-    if end.outcome == Outcome::Denied { "no rule admits it" } else { "no rule admits it for sure" }
-}
-
-fn reason(end: &End, names: &Names<'_>) -> String {
-    if let Some(rule) = end.admitting.first() {
-        let policy = names.policy(rule.policy);
-        let place = names.admitting(*rule).source.map(|place| format!(", {place}")).unwrap_or_default();
-        let more = match end.admitting.len() {
-            1 => String::new(),
-            many => format!(" and {} more", many - 1),
-        };
-        return format!("{policy} {}{place}{more}", rule_path(rule.direction, rule.index));
-    }
-    let depends = match end.outcome {
-        Outcome::Undefined(knobs) => {
-            let knobs: Vec<_> = knobs.iter().map(policy_core::model::Knob::name).collect();
-            format!("it depends on {}; ", knobs.join(", "))
-        }
-        Outcome::Conditional(condition) => format!("if {}; ", condition.as_str()),
-        _ => String::new(),
-    };
-    if end.isolating.is_empty() {
-        return format!("{depends}{}", because(end.rule));
-    }
-    let policies: Vec<_> = end.isolating.iter().map(|policy| names.policy(*policy)).collect();
-    format!("{depends}isolated by {}, {}", policies.join(", "), no_rule(end))
-}
-
-/// A few words for rules that decide without a policy.
-pub(crate) fn because(rule: &str) -> &'static str {
-    match rule {
-        "NP-4" => "no policy isolates it",
-        "NP-16" => "no pod there declares a port of this name",
-        "NP-18" => "a pod always reaches itself",
-        "NP-19" => "a pod and its own node always reach each other",
-        "NP-22" => "a pod on the host's network is beyond policies",
-        "NP-27" => "a finished pod has no network",
-        "NP-30" => "the two ends share no IP family",
-        "NP-32" => "nothing enforces policies",
-        _ => "policies are not asked at this end",
-    }
-}
-
-pub(crate) fn remark_text(remark: Flag) -> &'static str {
-    match remark {
-        Flag::UndeclaredPort => "the destination does not declare the port; declaring is documentation only (M-5)",
-        Flag::UnenforcedPolicies => "there are policies, and nothing enforces them (NP-32)",
-        Flag::Hypothetical => "no running pod is known at one end: a template or a pending pod stands for it (NP-11b)",
-        Flag::HostNetwork => "one end is on the host's network, where policies do not act (NP-22)",
-        Flag::SelfTraffic => "a pod always reaches itself (NP-18)",
-        Flag::OwnNode => "a pod and its own node always reach each other (NP-19)",
-        Flag::RouteAssumed => "this is what policies say; whether packets from outside arrive is not modelled",
-    }
 }

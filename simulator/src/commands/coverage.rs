@@ -5,6 +5,7 @@ use std::io::Read;
 
 use policy_core::coverage::{Covered, Extent, coverage};
 use policy_core::snapshot::Effect;
+use policy_core::ties::ties;
 
 use super::question::is_document;
 use crate::args::{Format, Options};
@@ -26,6 +27,7 @@ pub(crate) fn run(
     let progress = Progress::new(output.stderr_terminal && !output.quiet);
     let input = Input::open(options, Purpose::Account, stdin, &progress, output)?;
     drop(progress);
+    output.diagnostics(vec![(ties(&input.cluster, &input.profile), &input.sources)])?;
     let answer = answer(&input);
     if is_document(format) {
         output.document(format, &answer)?;

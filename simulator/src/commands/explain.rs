@@ -2,11 +2,14 @@
 
 use std::io;
 
-use policy_core::explain::{EntryTrace, PolicyTrace, RuleTrace, Trace, explain};
-use policy_core::model::{Direction, End, Flag, Hit, Verdict};
+use policy_core::explain::{
+    EndTrace, EntryTrace, PolicyTrace, RuleTrace, TierPolicyTrace, TierRuleTrace, TierTrace, Trace, explain,
+};
+use policy_core::model::{Direction, Doubts, End, Flag, Flow, Hit, Outcome, Tier, TierAction, Verdict};
 
-use super::can::{Part, because, no_rule, nothing_to_ask, outcome_tone, overall, parts, remark_text};
+use super::can::{Part, nothing_to_ask, overall, parts};
 use super::question::{is_document, tone};
+use super::reasons::{because, by_tiers, no_rule, outcome_tone, remark_text};
 use crate::args::{ExplainArgs, Format};
 use crate::dto::answer::rule_path;
 use crate::dto::explain::ExplainAnswer;
@@ -34,7 +37,9 @@ pub(crate) fn run(
     let (verdict, rule) = overall(&parts);
     let names = session.names();
     if is_document(format) {
-        let traces = parts.iter().map(|part| names.trace(&explain(&session.analysis, &part.cell.witness)));
+        let traces = parts
+            .iter()
+            .map(|part| names.trace(&explain(&session.analysis, &part.cell.witness), &part.cell.destinations));
         let (from, to, verdict) = (args.from.clone(), args.to.clone(), verdict.as_str());
         output.document(format, &ExplainAnswer { header, from, to, verdict, rule, traces: traces.collect() })?;
     } else {
@@ -67,7 +72,7 @@ impl Writer<'_> {
 
     fn part(&self, part: &Part, one_of_several: bool, output: &mut Output<'_>) -> io::Result<()> {
         let trace = explain(&self.session.analysis, &part.cell.witness);
-        let flow = self.names.witness(&trace.flow);
+        let flow = self.names.witness(&trace.flow, &part.cell.destinations);
         let verdict = output.palette.paint(tone(trace.judgement.verdict), trace.judgement.verdict);
         let port = format!("{} {} ({})", flow.protocol, flow.port, flow.family);
         writeln!(output.stdout, "{verdict}  {} → {}, {port}  {}", flow.from, flow.to, trace.judgement.rule)?;
@@ -96,62 +101,143 @@ impl Writer<'_> {
     }
 
     fn end(&self, direction: Direction, who: &str, trace: &Trace, output: &mut Output<'_>) -> io::Result<()> {
-        let (end, policies) = match direction {
+        let (end, asked) = match direction {
             Direction::Egress => (&trace.judgement.egress, &trace.egress),
             Direction::Ingress => (&trace.judgement.ingress, &trace.ingress),
         };
         let verdict = output.palette.paint(outcome_tone(end.outcome), verdict_of(end.outcome));
-        writeln!(output.stdout, "\n{direction} of {who}: {verdict} ({}), {}", end.rule, summary(end))?;
-        for policy in policies {
-            self.policy(policy, output)?;
+        let why = self.summary(end, &trace.flow);
+        writeln!(output.stdout, "\n{direction} of {who}: {verdict} ({}), {why}", end.rule)?;
+        if asked.admin.policies.is_empty() && asked.baseline.policies.is_empty() {
+            return asked.policies.iter().try_for_each(|policy| self.policy(policy, "  ", output));
+        }
+        self.tier(Tier::Admin, &asked.admin, output)?;
+        self.heading("NetworkPolicies", asked.policies_not_asked.as_deref(), asked.policies.is_empty(), output)?;
+        asked.policies.iter().try_for_each(|policy| self.policy(policy, "    ", output))?;
+        self.tier(Tier::Baseline, &asked.baseline, output)?;
+        if open_to_the_end(end, asked) {
+            writeln!(
+                output.stdout,
+                "  {}",
+                output.palette.paint(Tone::Strong, "nothing decides: let through (CNP-1)")
+            )?;
         }
         Ok(())
     }
 
-    fn policy(&self, trace: &PolicyTrace, output: &mut Output<'_>) -> io::Result<()> {
+    /// What is asked next, or why it is not.
+    fn heading(&self, what: &str, not_asked: Option<&str>, none: bool, output: &mut Output<'_>) -> io::Result<()> {
+        let what = output.palette.paint(Tone::Strong, what);
+        match not_asked {
+            Some(why) => writeln!(output.stdout, "  {what}: not asked, {}", escape(why)),
+            None if none => writeln!(output.stdout, "  {what}: none"),
+            None => writeln!(output.stdout, "  {what}:"),
+        }
+    }
+
+    fn tier(&self, tier: Tier, trace: &TierTrace, output: &mut Output<'_>) -> io::Result<()> {
+        let what = format!("{tier} tier");
+        self.heading(&what, trace.not_asked.as_deref(), trace.policies.is_empty(), output)?;
+        if trace.not_asked.is_some() {
+            return Ok(());
+        }
+        trace.policies.iter().try_for_each(|policy| self.tier_policy(policy, output))
+    }
+
+    fn tier_policy(&self, trace: &TierPolicyTrace, output: &mut Output<'_>) -> io::Result<()> {
+        let policy = self.session.analysis.cluster.cluster_policies.at(trace.policy);
+        let name = format!("{} {}", policy.kind, policy.name);
+        let priority = match policy.priority {
+            Some(priority) => format!("priority {priority}"),
+            None => "no priority".to_owned(),
+        };
+        let place = self.at(policy.span, output);
+        if let Some(skipped) = &trace.skipped {
+            let line = format!("· {name}, {priority}: {}", escape(skipped));
+            return writeln!(output.stdout, "    {}{place}", output.palette.paint(Tone::Faint, line));
+        }
+        let name = output.palette.paint(Tone::Strong, name);
+        writeln!(output.stdout, "    {name}, {priority}: the pod is a subject{place}")?;
+        if !trace.tied.is_empty() {
+            let others = trace.tied.iter().map(|other| self.session.analysis.cluster.cluster_policies.at(*other));
+            let others: Vec<String> = others.map(|other| format!("{} {}", other.kind, other.name)).collect();
+            let text = format!("tie: nobody says whether it comes before {} (CNP-2)", others.join(", "));
+            writeln!(output.stdout, "      {}", output.palette.paint(Tone::Unsure, text))?;
+        }
+        trace.rules.iter().try_for_each(|rule| self.tier_rule(rule, output))
+    }
+
+    fn tier_rule(&self, trace: &TierRuleTrace, output: &mut Output<'_>) -> io::Result<()> {
+        let path = rule_path(trace.rule.direction, trace.rule.index);
+        let own = trace.name.as_ref().map(|name| format!(" ({})", escape(name))).unwrap_or_default();
+        let place = self.at(trace.span, output);
+        if trace.late {
+            let line = format!("· {path}{own} {}: not reached", trace.action);
+            return writeln!(output.stdout, "      {}{place}", output.palette.paint(Tone::Faint, line));
+        }
+        let verb = match trace.hit {
+            Hit::Yes => "matches".to_owned(),
+            Hit::No => "does not match".to_owned(),
+            Hit::Maybe(doubts) => format!("matches depending on {}", what_decides(doubts)),
+        };
+        let tone = match (trace.hit, trace.action) {
+            (Hit::No, _) => Tone::Faint,
+            (Hit::Maybe(_), _) => Tone::Unsure,
+            (Hit::Yes, TierAction::Accept) => Tone::Good,
+            (Hit::Yes, TierAction::Deny) => Tone::Bad,
+            (Hit::Yes, TierAction::Pass) => Tone::Strong,
+        };
+        let mark = output.palette.paint(tone, sign(trace.hit));
+        writeln!(output.stdout, "      {mark} {path}{own} {}: {verb}{place}", trace.action)?;
+        let peer = peer_word(trace.rule.direction);
+        self.entries(peer, "", &trace.peers, "          ", output)?;
+        self.entries("port", "", &trace.ports, "          ", output)
+    }
+
+    fn policy(&self, trace: &PolicyTrace, indent: &str, output: &mut Output<'_>) -> io::Result<()> {
         let name = self.names.policy(trace.policy);
         let place = self.at(self.session.analysis.cluster.policies.at(trace.policy).span, output);
         if let Some(skipped) = &trace.skipped {
             let line = output.palette.paint(Tone::Faint, format!("· {name} {}", escape(skipped)));
-            return writeln!(output.stdout, "  {line}{place}");
+            return writeln!(output.stdout, "{indent}{line}{place}");
         }
         let name = output.palette.paint(Tone::Strong, name);
         let none =
             if trace.rules.is_empty() { ": selects the pod, and has no rule (NP-7)" } else { ": selects the pod" };
-        writeln!(output.stdout, "  {name}{none}{place}")?;
-        trace.rules.iter().try_for_each(|rule| self.rule(rule, output))
+        writeln!(output.stdout, "{indent}{name}{none}{place}")?;
+        trace.rules.iter().try_for_each(|rule| self.rule(rule, indent, output))
     }
 
-    fn rule(&self, trace: &RuleTrace, output: &mut Output<'_>) -> io::Result<()> {
+    fn rule(&self, trace: &RuleTrace, indent: &str, output: &mut Output<'_>) -> io::Result<()> {
         let path = rule_path(trace.rule.direction, trace.rule.index);
         let place = self.at(trace.span, output);
         let verb = match trace.hit {
             Hit::Yes => "admits it".to_owned(),
             Hit::No => "does not admit it".to_owned(),
-            Hit::Maybe(doubts) if doubts.knobs.is_empty() => "admits it depending on what DNS answers".to_owned(),
-            Hit::Maybe(doubts) => {
-                let knobs: Vec<_> = doubts.knobs.iter().map(policy_core::model::Knob::name).collect();
-                format!("admits it depending on {}", knobs.join(", "))
-            }
+            Hit::Maybe(doubts) => format!("admits it depending on {}", what_decides(doubts)),
         };
         let mark = mark(trace.hit, output);
-        writeln!(output.stdout, "    {mark} {path} {verb}{place}")?;
-        let (peer, port) = match trace.rule.direction {
-            Direction::Ingress => ("from", "port"),
-            Direction::Egress => ("to", "port"),
-        };
-        self.entries(peer, "everybody (NP-9)", &trace.peers, output)?;
-        self.entries(port, "every port (NP-14)", &trace.ports, output)
+        writeln!(output.stdout, "{indent}  {mark} {path} {verb}{place}")?;
+        let (peer, indent) = (peer_word(trace.rule.direction), format!("{indent}      "));
+        self.entries(peer, "everybody (NP-9)", &trace.peers, &indent, output)?;
+        self.entries("port", "every port (NP-14)", &trace.ports, &indent, output)
     }
 
-    fn entries(&self, word: &str, any: &str, entries: &[EntryTrace], output: &mut Output<'_>) -> io::Result<()> {
+    fn entries(
+        &self,
+        word: &str,
+        any: &str,
+        entries: &[EntryTrace],
+        indent: &str,
+        output: &mut Output<'_>,
+    ) -> io::Result<()> {
         if entries.is_empty() {
             let mark = mark(Hit::Yes, output);
-            writeln!(output.stdout, "        {mark} {word} {any}")?;
+            writeln!(output.stdout, "{indent}{mark} {word} {any}")?;
         }
         for entry in entries {
             let (mark, place) = (mark(entry.hit, output), self.at(entry.span, output));
-            writeln!(output.stdout, "        {mark} {word} {}{place}", escape(&entry.why))?;
+            writeln!(output.stdout, "{indent}{mark} {word} {}{place}", escape(&entry.why))?;
         }
         Ok(())
     }
@@ -160,23 +246,54 @@ impl Writer<'_> {
         let Some(place) = self.names.place(span) else { return String::new() };
         format!("  {}", output.palette.paint(Tone::Faint, escape(&place)))
     }
+
+    fn summary(&self, end: &End, flow: &Flow) -> String {
+        if let Some(tiers) = by_tiers(end, flow, &self.names) {
+            return tiers;
+        }
+        match (end.isolating.len(), end.admitting.len()) {
+            (_, 0) if end.outcome == Outcome::Allowed => because(end.rule).to_owned(),
+            (0, _) => because(end.rule).to_owned(),
+            (policies, 0) => format!("isolated by {}, {}", counted(policies, "policy"), no_rule(end)),
+            (policies, rules) => {
+                format!("isolated by {}, admitted by {}", counted(policies, "policy"), counted(rules, "rule"))
+            }
+        }
+    }
+}
+
+/// Whether no tier and no NetworkPolicy has decided (CNP-1).
+fn open_to_the_end(end: &End, asked: &EndTrace) -> bool {
+    let tiers_asked = asked.admin.not_asked.is_none() && asked.baseline.not_asked.is_none();
+    tiers_asked && end.tier.is_none() && end.isolating.is_empty() && end.outcome == Outcome::Allowed
+}
+
+fn what_decides(doubts: Doubts) -> String {
+    let mut words: Vec<&str> = doubts.knobs.iter().map(policy_core::model::Knob::name).collect();
+    words.extend(doubts.dns.then_some("what DNS answers"));
+    words.join(" and ")
+}
+
+fn peer_word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "from",
+        Direction::Egress => "to",
+    }
+}
+
+fn sign(hit: Hit) -> &'static str {
+    match hit {
+        Hit::Yes => "✓",
+        Hit::No => "✗",
+        Hit::Maybe(_) => "?",
+    }
 }
 
 fn mark(hit: Hit, output: &Output<'_>) -> String {
-    let (tone, mark) = match hit {
-        Hit::Yes => (Tone::Good, "✓"),
-        Hit::No => (Tone::Bad, "✗"),
-        Hit::Maybe(_) => (Tone::Unsure, "?"),
+    let tone = match hit {
+        Hit::Yes => Tone::Good,
+        Hit::No => Tone::Bad,
+        Hit::Maybe(_) => Tone::Unsure,
     };
-    output.palette.paint(tone, mark).to_string()
-}
-
-fn summary(end: &End) -> String {
-    match (end.isolating.len(), end.admitting.len()) {
-        (0, _) => because(end.rule).to_owned(),
-        (policies, 0) => format!("isolated by {}, {}", counted(policies, "policy"), no_rule(end)),
-        (policies, rules) => {
-            format!("isolated by {}, admitted by {}", counted(policies, "policy"), counted(rules, "rule"))
-        }
-    }
+    output.palette.paint(tone, sign(hit)).to_string()
 }

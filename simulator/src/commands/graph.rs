@@ -5,7 +5,7 @@ use std::io;
 use policy_core::compile::ports::PortValue;
 use policy_core::graph::{Reach, ReachabilityGraph};
 use policy_core::ids::Id;
-use policy_core::model::Family;
+use policy_core::model::{Family, PortSet};
 
 use crate::args::{Format, GraphArgs};
 use crate::dto::answer::families;
@@ -61,8 +61,8 @@ fn dot(graph: &ReachabilityGraph, names: &Names<'_>, output: &mut Output<'_>) ->
         writeln!(out, "  n{index} [label={label}];")?;
     }
     for (from, to, reach) in edges(graph) {
-        let unsure = reach.ports.iter().any(|(_, value)| !value.possible.is_empty());
-        let style = if unsure { ", style=dashed" } else { "" };
+        let dashed = reach.ports.iter().any(|(_, value)| !unsure(value).is_empty());
+        let style = if dashed { ", style=dashed" } else { "" };
         let mut labels: Vec<String> = reach.ports.iter().map(|(_, value)| label(value)).collect();
         labels.dedup();
         writeln!(out, "  n{from} -> n{to} [label={}{style}];", quoted(&labels.join("; ")))?;
@@ -70,13 +70,18 @@ fn dot(graph: &ReachabilityGraph, names: &Names<'_>, output: &mut Output<'_>) ->
     writeln!(out, "}}")
 }
 
-/// The ports that are admitted for sure; behind a question mark those that depend on knobs.
+/// The ports that are admitted for sure; behind a question mark those that depend on something.
 fn label(value: &PortValue) -> String {
-    match (value.certain.is_empty(), value.possible.is_empty()) {
+    let unsure = unsure(value);
+    match (value.certain.is_empty(), unsure.is_empty()) {
         (_, true) => value.certain.to_string(),
-        (true, false) => format!("? {}", value.possible),
-        (false, false) => format!("{} ? {}", value.certain, value.possible),
+        (true, false) => format!("? {unsure}"),
+        (false, false) => format!("{} ? {unsure}", value.certain),
     }
+}
+
+fn unsure(value: &PortValue) -> PortSet {
+    value.possible.union(&value.learned)
 }
 
 /// A string of the DOT language.

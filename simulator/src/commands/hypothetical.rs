@@ -3,7 +3,7 @@
 use std::io;
 
 use policy_core::analysis::Analysis;
-use policy_core::hypothetical::{self, Extended};
+use policy_core::hypothetical::{self, Extended, Namer};
 use policy_core::ids::{Id, PodId};
 use policy_core::query::{Actor, Cell, PortVerdicts, Subject, reach};
 
@@ -66,9 +66,13 @@ impl Peers {
                     ports,
                 })
             });
-            let named_by = peer.named_by.iter().map(|(policy, span)| {
+            let named_by = peer.named_by.iter().map(|(namer, span)| {
+                let named = match namer {
+                    Namer::Policy(id) => names.policy(*id),
+                    Namer::ClusterPolicy(id) => names.cluster_policy(*id),
+                };
                 let place = names.place(*span).map(|place| format!(" ({place})")).unwrap_or_default();
-                format!("{}{place}", names.policy(*policy))
+                format!("{named}{place}")
             });
             Hypothetical {
                 who: peer.description.clone(),

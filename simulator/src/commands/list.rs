@@ -6,7 +6,7 @@ use policy_core::compile::connections::{Block, Connections, GroupSetId, connecti
 use policy_core::compile::groups::{Group, GroupId};
 use policy_core::compile::ports::PortValue;
 use policy_core::ids::IdVec;
-use policy_core::model::{Family, Knob, PodState};
+use policy_core::model::{Condition, Family, Knob, PodState};
 use policy_core::query::Actor;
 
 use super::hypothetical::{self, Peers};
@@ -121,17 +121,21 @@ fn joined<'a>(groups: impl Iterator<Item = &'a Group>) -> Vec<Actor> {
     actors
 }
 
-/// The ports that are admitted for sure, and those that depend on knobs.
+/// The ports that are admitted for sure, and those that depend on something.
 pub(crate) fn ports(value: &PortValue) -> [Text; 2] {
     let allowed = match value.certain.is_empty() {
         true => Text::toned(Tone::Bad, "none"),
         false => Text::toned(Tone::Good, value.certain.to_string()),
     };
-    if value.possible.is_empty() {
-        return [allowed, "".into()];
+    let mut unsure = Vec::new();
+    if !value.learned.is_empty() {
+        unsure.push(format!("{} if {}", value.learned, Condition::Dns.as_str()));
     }
-    let knobs: Vec<_> = value.knobs.iter().map(Knob::name).collect();
-    [allowed, Text::toned(Tone::Unsure, format!("{} by {}", value.possible, knobs.join(", ")))]
+    if !value.possible.is_empty() {
+        let knobs: Vec<_> = value.knobs.iter().map(Knob::name).collect();
+        unsure.push(format!("{} by {}", value.possible, knobs.join(", ")));
+    }
+    [allowed, Text::toned(Tone::Unsure, unsure.join("; "))]
 }
 
 fn own_node(connections: &Connections, output: &mut Output<'_>) -> std::io::Result<()> {
@@ -242,7 +246,7 @@ fn units_of(group: &Group, session: &Session, names: &Names<'_>) -> Vec<Unit> {
                 }
                 units.extend(rest.into_iter().map(|pod| Unit { name: names.pod(pod), alone: true }));
             }
-            Actor::Node(_) | Actor::Addresses(_) => {
+            Actor::Node(_) | Actor::Addresses(_) | Actor::Name(_) => {
                 units.push(Unit { name: names.actors(std::slice::from_ref(&actor), true), alone: true });
             }
         }

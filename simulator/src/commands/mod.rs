@@ -12,6 +12,7 @@ mod matrix;
 mod profile;
 mod question;
 mod reach;
+mod reasons;
 mod schema;
 
 use std::io::Read;

@@ -40,7 +40,7 @@ impl Session {
                 Subject::Workload(id) => scope.extend([name(cluster.workloads.at(*id).namespace)]),
                 Subject::Pod(id) => scope.extend([name(cluster.pods.at(*id).namespace)]),
                 Subject::Namespace(id) => scope.extend([name(*id)]),
-                Subject::Node(_) | Subject::Internet => {}
+                Subject::Node(_) | Subject::Internet | Subject::Name(_) => {}
                 // Pods of any namespace may have such an address.
                 Subject::Address(_) | Subject::Cidr(_) | Subject::Everything => return None,
             }
@@ -69,6 +69,7 @@ pub(crate) fn unknown(error: SubjectError) -> Failure {
         SubjectProblem::Ambiguous => format!("`{}` names several things", escape(&error.written)),
         SubjectProblem::Unknown => format!("nothing in the input is called `{}`", escape(&error.written)),
         SubjectProblem::Malformed(why) => format!("`{}` cannot be read: {why}", escape(&error.written)),
+        SubjectProblem::NotModelled(why) => format!("`{}`: {why}", escape(&error.written)),
     };
     Failure::Usage { message, help }
 }

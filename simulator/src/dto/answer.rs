@@ -1,7 +1,10 @@
 //! Answers: judgements, parts of a partition, port sets.
 
-use policy_core::ids::PolicyId;
-use policy_core::model::{Condition, Direction, End, Family, Flow, Judgement, Outcome, RuleRef, Verdict};
+use policy_core::ids::{ClusterPolicyId, PolicyId};
+use policy_core::model::{
+    Cluster, Condition, Direction, End, Family, Flow, Judgement, Knob, KnobSet, Outcome, Party, RuleRef, Tier,
+    TierAction, TierRuleRef, Verdict,
+};
 use policy_core::query::{Actor, Cell, PortVerdicts, Subject};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -84,6 +87,9 @@ pub struct Actors {
     /// the input are never meant, even when a range spans them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
+    /// DNS names, for the addresses outside that DNS gives for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// What becomes of all ports; what is in no list is denied.
@@ -130,7 +136,7 @@ pub struct Judged {
     pub verdict: &'static str,
     /// The rule of docs/SPEC.md that decided.
     pub rule: &'static str,
-    /// The policies that decided, as `namespace/name`.
+    /// The policies that decided, as `namespace/name`; cluster-wide ones as `Kind/name`.
     pub policies: Vec<String>,
     /// The source's end.
     pub egress: JudgedEnd,
@@ -152,8 +158,21 @@ pub struct JudgedEnd {
     pub verdict: &'static str,
     /// The rule of docs/SPEC.md that decided.
     pub rule: &'static str,
-    /// The policies that decided: those that admit the flow, or else those that isolate the end.
+    /// The policies that decided: the cluster-wide ones that settle the end or leave it open, and, unless a tier
+    /// settles it, those that admit the flow, or else those that isolate the end.
     pub policies: Vec<String>,
+    /// The tier of cluster-wide policies that settles this end, whatever comes after it: `Admin` or `Baseline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<&'static str>,
+    /// The rules of cluster-wide policies that match or may match, in the order of asking.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tier_rules: Vec<TierRuleDto>,
+    /// The knobs that an undefined end depends on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub knobs: Vec<&'static str>,
+    /// What a conditional end depends on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<EndCondition>,
     /// The policies that isolate this end; none when it is not isolated (NP-4).
     pub isolated_by: Vec<String>,
     /// The policy rules that admit the flow.
@@ -173,25 +192,110 @@ pub struct AdmittingRule {
     pub source: Option<String>,
 }
 
-/// The policies that decided at an end: those that admit, or else those that isolate.
-pub(crate) fn deciding(end: &End) -> Vec<PolicyId> {
-    if end.admitting.is_empty() {
-        return end.isolating.clone();
+/// What an end depends on.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct EndCondition {
+    /// `placement` or `dns`.
+    pub condition: &'static str,
+    /// With `dns`: the names in rules, of which DNS may or may not give the address (CNP-10).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub domain_names: Vec<String>,
+}
+
+/// A rule of a cluster-wide policy.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "TierRule")]
+pub struct TierRuleDto {
+    /// `Admin` or `Baseline`.
+    pub tier: &'static str,
+    /// `ClusterNetworkPolicy`, `AdminNetworkPolicy` or `BaselineAdminNetworkPolicy`.
+    pub kind: String,
+    /// The policy's name.
+    pub policy: String,
+    /// The rule's path in it, such as `ingress[0]`.
+    pub rule: String,
+    /// What its author calls the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `Accept`, `Deny` or `Pass`; `Allow` of an AdminNetworkPolicy is `Accept`.
+    pub action: &'static str,
+    /// Where it is written, as `file:line:column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// A policy that decided.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Decider {
+    Cluster(ClusterPolicyId),
+    Namespaced(PolicyId),
+}
+
+/// `Admin`, `Baseline`.
+pub(crate) fn tier(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Admin => "Admin",
+        Tier::Baseline => "Baseline",
     }
-    let mut policies: Vec<_> = end.admitting.iter().map(|rule| rule.policy).collect();
+}
+
+/// `Accept`, `Deny`, `Pass`.
+pub(crate) fn action(action: TierAction) -> &'static str {
+    match action {
+        TierAction::Accept => "Accept",
+        TierAction::Deny => "Deny",
+        TierAction::Pass => "Pass",
+    }
+}
+
+/// The rules of cluster-wide policies that settle an end, or that leave it open.
+pub(crate) fn settling(cluster: &Cluster, end: &End) -> Vec<TierRuleRef> {
+    // A rule that accepts or denies and does not settle the end is in doubt or in a tie; one that passes may just hand
+    // over to what is in doubt.
+    let tied = |knobs: KnobSet| knobs.iter().any(|knob| knob == Knob::EqualPriority);
+    let open = |action, tied| end.tier.is_some() || tied || action != Some(TierAction::Pass);
+    let takes = |rule: &&TierRuleRef| {
+        let policy = cluster.cluster_policies.at(rule.policy);
+        let at = usize::try_from(rule.index).ok();
+        let action = at.and_then(|at| policy.rules(rule.direction).get(at)).map(|rule| rule.action);
+        end.tier.is_none_or(|tier| tier == policy.tier)
+            && match end.outcome {
+                Outcome::Allowed => end.tier.is_some() && action == Some(TierAction::Accept),
+                Outcome::Denied => end.tier.is_some() && action == Some(TierAction::Deny),
+                Outcome::Conditional(Condition::Placement) => false,
+                Outcome::Conditional(Condition::Dns) => open(action, false),
+                Outcome::Undefined(knobs) => open(action, tied(knobs)),
+            }
+    };
+    end.tier_rules.iter().filter(takes).copied().collect()
+}
+
+/// The policies that decided at an end.
+pub(crate) fn deciding(cluster: &Cluster, end: &End) -> Vec<Decider> {
+    let mut policies: Vec<Decider> = Vec::new();
+    policies.extend(settling(cluster, end).into_iter().map(|rule| Decider::Cluster(rule.policy)));
+    // NP-18, NP-19: policies that isolate and were not asked have decided nothing.
+    let unasked = end.outcome == Outcome::Allowed && end.admitting.is_empty();
+    if end.tier.is_none() && end.admitting.is_empty() && !unasked {
+        policies.extend(end.isolating.iter().copied().map(Decider::Namespaced));
+    } else if end.tier.is_none() && !unasked {
+        policies.extend(end.admitting.iter().map(|rule| Decider::Namespaced(rule.policy)));
+    }
     policies.dedup();
     policies
 }
 
 /// The policies that decided a flow: of the ends that stopped it, or of both when none did.
-pub(crate) fn deciding_both(judgement: &Judgement) -> Vec<PolicyId> {
+pub(crate) fn deciding_both(cluster: &Cluster, judgement: &Judgement) -> Vec<Decider> {
     let decides = |end: &End| match judgement.verdict {
         Verdict::Allowed => true,
         Verdict::Denied => end.outcome == Outcome::Denied,
         _ => end.outcome != Outcome::Allowed,
     };
     let ends = [&judgement.egress, &judgement.ingress].into_iter().filter(|end| decides(end));
-    let mut policies: Vec<_> = ends.flat_map(deciding).collect();
+    let mut policies: Vec<_> = ends.flat_map(|end| deciding(cluster, end)).collect();
     policies.sort_unstable();
     policies.dedup();
     policies
@@ -212,27 +316,70 @@ pub(crate) fn rule_path(direction: Direction, index: u32) -> String {
 }
 
 impl Names<'_> {
-    pub(crate) fn judged(&self, judgement: &Judgement) -> Judged {
+    pub(crate) fn decider(&self, policy: Decider) -> String {
+        match policy {
+            Decider::Cluster(id) => self.cluster_policy(id),
+            Decider::Namespaced(id) => self.policy(id),
+        }
+    }
+
+    pub(crate) fn judged(&self, judgement: &Judgement, flow: &Flow) -> Judged {
+        let policies = deciding_both(self.cluster(), judgement);
         Judged {
             verdict: judgement.verdict.as_str(),
             rule: judgement.rule,
-            policies: deciding_both(judgement).into_iter().map(|policy| self.policy(policy)).collect(),
-            egress: self.judged_end(&judgement.egress),
-            ingress: self.judged_end(&judgement.ingress),
+            policies: policies.into_iter().map(|policy| self.decider(policy)).collect(),
+            egress: self.judged_end(&judgement.egress, flow),
+            ingress: self.judged_end(&judgement.ingress, flow),
             knobs: knobs(judgement.knobs()),
             conditions: conditions(&judgement.conditions()),
             flags: judgement.flags.iter().map(|remark| flag(*remark)).collect(),
         }
     }
 
-    fn judged_end(&self, end: &End) -> JudgedEnd {
+    fn judged_end(&self, end: &End, flow: &Flow) -> JudgedEnd {
         JudgedEnd {
             verdict: verdict_of(end.outcome),
             rule: end.rule,
-            policies: deciding(end).into_iter().map(|policy| self.policy(policy)).collect(),
+            policies: deciding(self.cluster(), end).into_iter().map(|policy| self.decider(policy)).collect(),
+            tier: end.tier.map(tier),
+            tier_rules: self.tier_rules(end),
+            knobs: knobs(match end.outcome {
+                Outcome::Undefined(knobs) => knobs,
+                _ => KnobSet::EMPTY,
+            }),
+            conditions: self.end_conditions(end, flow),
             isolated_by: end.isolating.iter().map(|policy| self.policy(*policy)).collect(),
             admitted_by: end.admitting.iter().map(|rule| self.admitting(*rule)).collect(),
         }
+    }
+
+    /// The rules of cluster-wide policies that have a say at an end.
+    pub(crate) fn tier_rules(&self, end: &End) -> Vec<TierRuleDto> {
+        let rule = |rule: &TierRuleRef| {
+            let policy = self.cluster().cluster_policies.at(rule.policy);
+            let written = self.tier_rule(*rule)?;
+            Some(TierRuleDto {
+                tier: tier(policy.tier),
+                kind: policy.kind.to_string(),
+                policy: policy.name.to_string(),
+                rule: rule_path(rule.direction, rule.index),
+                name: written.name.as_ref().map(ToString::to_string),
+                action: action(written.action),
+                source: self.tier_rule_place(*rule),
+            })
+        };
+        end.tier_rules.iter().filter_map(rule).collect()
+    }
+
+    /// What an end of a flow depends on, with the names in question.
+    pub(crate) fn end_conditions(&self, end: &End, flow: &Flow) -> Vec<EndCondition> {
+        let Outcome::Conditional(condition) = end.outcome else { return Vec::new() };
+        let domain_names = match condition {
+            Condition::Dns => self.domains(end, flow),
+            Condition::Placement => Vec::new(),
+        };
+        vec![EndCondition { condition: condition.as_str(), domain_names }]
     }
 
     pub(crate) fn admitting(&self, rule: RuleRef) -> AdmittingRule {
@@ -246,10 +393,16 @@ impl Names<'_> {
         }
     }
 
-    pub(crate) fn witness(&self, flow: &Flow) -> Witness {
+    /// A flow to one of some destinations.
+    pub(crate) fn witness(&self, flow: &Flow, destinations: &[Actor]) -> Witness {
+        // A flow knows of a name only what policies can know of it.
+        let name = destinations.iter().find_map(|actor| match (actor, flow.destination) {
+            (Actor::Name(name), Party::Named(_)) => Some(name.to_string()),
+            _ => None,
+        });
         Witness {
             from: self.party(flow.source),
-            to: self.party(flow.destination),
+            to: name.unwrap_or_else(|| self.party(flow.destination)),
             family: super::family(flow.family),
             protocol: flow.protocol.as_str(),
             port: flow.port,
@@ -268,6 +421,7 @@ impl Names<'_> {
                 }
                 Actor::Node(node) => out.nodes.push(Subject::Node(*node).written(self.cluster())),
                 Actor::Addresses(addresses) => out.addresses.extend(self.addresses(addresses)),
+                Actor::Name(name) => out.names.push(name.to_string()),
             }
         }
         out
@@ -285,8 +439,8 @@ impl Names<'_> {
             to: self.actors_dto(&cell.destinations),
             families: families(&cell.families),
             ports,
-            witness: self.witness(&cell.witness),
-            judgement: self.judged(judgement),
+            witness: self.witness(&cell.witness, &cell.destinations),
+            judgement: self.judged(judgement, &cell.witness),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The answers of `batch`: one short line each.
 
-use policy_core::ids::{Id, PolicyId};
-use policy_core::model::{Cluster, End, Judgement};
+use policy_core::ids::Id;
+use policy_core::model::{Cluster, End, Flow, Judgement};
 use policy_core::query::Subject;
 use policy_core::snapshot::Effect as CoreEffect;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::answer::{JudgedCell, conditions, deciding, deciding_both};
+use super::answer::{Decider, EndCondition, JudgedCell, TierRuleDto, conditions, deciding, deciding_both, tier};
 use super::{Effect, flag, knobs, verdict_of};
 use crate::names::Names;
 
@@ -49,7 +49,8 @@ pub struct Answer<'a> {
     pub verdict: &'static str,
     /// The rule of docs/SPEC.md that decided.
     pub rule: &'static str,
-    /// The policies that decided, as `namespace/name`; of the first cell when there are several.
+    /// The policies that decided, as `namespace/name`, cluster-wide ones as `Kind/name`; of the first cell when there
+    /// are several.
     pub policies: Vec<&'a str>,
     /// The source's end.
     pub egress: LineEnd<'a>,
@@ -66,13 +67,24 @@ pub struct Answer<'a> {
 
 /// What one end's policies say.
 #[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
 pub struct LineEnd<'a> {
     /// `allowed`, `denied`, `undefined` or `conditional`.
     pub verdict: &'static str,
     /// The rule of docs/SPEC.md that decided.
     pub rule: &'static str,
-    /// The policies that decided: those that admit the flow, or else those that isolate the end.
+    /// The policies that decided: the cluster-wide ones that settle the end or leave it open, and, unless a tier
+    /// settles it, those that admit the flow, or else those that isolate the end.
     pub policies: Vec<&'a str>,
+    /// The tier of cluster-wide policies that settles this end, whatever comes after it: `Admin` or `Baseline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<&'static str>,
+    /// The rules of cluster-wide policies that match or may match, in the order of asking.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tier_rules: Vec<TierRuleDto>,
+    /// What a conditional end depends on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<EndCondition>,
 }
 
 /// What an answer leaves out.
@@ -140,7 +152,14 @@ impl<'a> Reply<'a> {
         verdict: policy_core::model::Verdict,
         caveats: LineCaveats<'a>,
     ) -> Self {
-        let end = || LineEnd { verdict: "allowed", rule: "M-2", policies: Vec::new() };
+        let end = || LineEnd {
+            verdict: "allowed",
+            rule: "M-2",
+            policies: Vec::new(),
+            tier: None,
+            tier_rules: Vec::new(),
+            conditions: Vec::new(),
+        };
         let answer = Answer {
             verdict: verdict.as_str(),
             rule: "M-2",
@@ -162,6 +181,7 @@ impl<'a> Reply<'a> {
 /// What answers refer to, written once.
 pub(crate) struct Ends {
     policies: Vec<String>,
+    cluster_policies: Vec<String>,
     incomplete: bool,
     /// What bears on every answer, and on answers about each namespace.
     everywhere: Vec<Effect>,
@@ -187,6 +207,7 @@ impl Ends {
         let namespaces = cluster.namespaces.values();
         Self {
             policies: cluster.policies.ids().map(|id| names.policy(id)).collect(),
+            cluster_policies: cluster.cluster_policies.ids().map(|id| names.cluster_policy(id)).collect(),
             incomplete: cluster.incomplete,
             everywhere: effects(&|namespace| namespace.is_none()),
             of_namespace: namespaces.map(|space| if quiet { Vec::new() } else { of_namespace(&space.name) }).collect(),
@@ -194,8 +215,12 @@ impl Ends {
         }
     }
 
-    fn policy(&self, id: PolicyId) -> &str {
-        self.policies.get(id.index()).map_or("", String::as_str)
+    fn decider(&self, policy: Decider) -> &str {
+        let name = match policy {
+            Decider::Cluster(id) => self.cluster_policies.get(id.index()),
+            Decider::Namespaced(id) => self.policies.get(id.index()),
+        };
+        name.map_or("", String::as_str)
     }
 
     /// What an answer about these subjects leaves out: of two namespaces, the one with more to say.
@@ -205,7 +230,7 @@ impl Ends {
                 Subject::Workload(id) => cluster.workloads.at(*id).namespace,
                 Subject::Pod(id) => cluster.pods.at(*id).namespace,
                 Subject::Namespace(id) => *id,
-                Subject::Node(_) | Subject::Internet => return &self.everywhere,
+                Subject::Node(_) | Subject::Internet | Subject::Name(_) => return &self.everywhere,
                 Subject::Address(_) | Subject::Cidr(_) | Subject::Everything => return &self.anywhere,
             };
             self.of_namespace.get(namespace.index()).map_or(&self.anywhere, Vec::as_slice)
@@ -215,14 +240,20 @@ impl Ends {
         LineCaveats { incomplete: self.incomplete, not_modelled }
     }
 
-    pub(crate) fn answer(&self, judgement: &Judgement) -> Answer<'_> {
-        let names = |policies: Vec<PolicyId>| policies.into_iter().map(|policy| self.policy(policy)).collect();
-        let end =
-            |end: &End| LineEnd { verdict: verdict_of(end.outcome), rule: end.rule, policies: names(deciding(end)) };
+    pub(crate) fn answer(&self, judgement: &Judgement, flow: &Flow, names: &Names<'_>) -> Answer<'_> {
+        let named = |policies: Vec<Decider>| policies.into_iter().map(|policy| self.decider(policy)).collect();
+        let end = |end: &End| LineEnd {
+            verdict: verdict_of(end.outcome),
+            rule: end.rule,
+            policies: named(deciding(names.cluster(), end)),
+            tier: end.tier.map(tier),
+            tier_rules: names.tier_rules(end),
+            conditions: names.end_conditions(end, flow),
+        };
         Answer {
             verdict: judgement.verdict.as_str(),
             rule: judgement.rule,
-            policies: names(deciding_both(judgement)),
+            policies: named(deciding_both(names.cluster(), judgement)),
             egress: end(&judgement.egress),
             ingress: end(&judgement.ingress),
             knobs: knobs(judgement.knobs()),

@@ -4,6 +4,7 @@ use policy_core::compile::connections::Connections;
 use policy_core::compile::groups::{Group, Role};
 use policy_core::compile::ports::PortValue;
 use policy_core::ids::Id;
+use policy_core::model::Condition;
 use policy_core::query::{Actor, Subject};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -66,15 +67,21 @@ pub struct ConnectionDto {
     pub ports: AdmittedPorts,
 }
 
-/// Ports that are let through for sure, or depending on knobs.
+/// Ports that are let through for sure, or depending on something.
 #[derive(Serialize, JsonSchema, Clone, Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct AdmittedPorts {
     /// Let through.
     pub allowed: Vec<PortRange>,
+    /// Let through if `conditions` hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditional: Vec<PortRange>,
     /// Not defined: it depends on `knobs`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub undefined: Vec<PortRange>,
+    /// What conditional ports depend on: `dns`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<&'static str>,
     /// The knobs that undefined ports depend on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub knobs: Vec<&'static str>,
@@ -120,7 +127,15 @@ pub struct PairDto {
 
 impl From<&PortValue> for AdmittedPorts {
     fn from(value: &PortValue) -> Self {
-        Self { allowed: ports(&value.certain), undefined: ports(&value.possible), knobs: knobs(value.knobs) }
+        let conditional = ports(&value.learned);
+        let conditions = if conditional.is_empty() { Vec::new() } else { vec![Condition::Dns.as_str()] };
+        Self {
+            allowed: ports(&value.certain),
+            conditional,
+            undefined: ports(&value.possible),
+            conditions,
+            knobs: knobs(value.knobs),
+        }
     }
 }
 

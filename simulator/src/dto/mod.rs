@@ -163,7 +163,7 @@ pub struct Hypothetical {
     pub who: String,
     /// Whether they could be made today: their namespace is in the input.
     pub namespace_exists: bool,
-    /// The policies that name them, as `namespace/name (file:line:column)`.
+    /// The policies that name them, as `namespace/name (file:line:column)`, cluster-wide ones as `Kind/name (…)`.
     pub named_by: Vec<String>,
     /// What they could reach; in answers to `where`, who could reach them.
     pub cells: Vec<HypotheticalReach>,

@@ -3,11 +3,11 @@
 use fixtures::strategy::{Case, case, parties, ports};
 use policy_core::analysis::Analysis;
 use policy_core::compile::groups::{Group, GroupId};
-use policy_core::explain::{PolicyTrace, explain};
+use policy_core::explain::{EndTrace, PolicyTrace, explain};
 use policy_core::graph::ReachabilityGraph;
 use policy_core::model::leg::{self, OwnNode};
 use policy_core::model::premise::{self, Seen, families};
-use policy_core::model::{End, Family, Flow, Hit, Judge, Party, PodState, Protocol, Verdict};
+use policy_core::model::{Domains, End, Family, Flow, Hit, Judge, Party, PodState, Protocol, TierRuleRef, Verdict};
 use policy_core::query::{Actor, PortAsk, Subject, Target, between, can, reach};
 use policy_core::spec::Spec;
 use proptest::prelude::*;
@@ -171,6 +171,13 @@ fn judged(end: &End) -> Vec<(usize, u32)> {
     end.admitting.iter().map(|rule| (place(rule).unwrap(), rule.index)).collect()
 }
 
+/// The rules of the tiers that are asked that match or may match, without those that come too late.
+fn matching(asked: &EndTrace) -> Vec<TierRuleRef> {
+    let tiers = [&asked.admin, &asked.baseline].into_iter().filter(|tier| tier.not_asked.is_none());
+    let rules = tiers.flat_map(|tier| &tier.policies).flat_map(|policy| &policy.rules);
+    rules.filter(|rule| rule.hit != Hit::No && !rule.late).map(|rule| rule.rule).collect()
+}
+
 /// A rule admits as far as the best of its peers and the best of its ports do; a list that is not there admits all.
 fn best(entries: &[policy_core::explain::EntryTrace]) -> Hit {
     if entries.is_empty() { Hit::Yes } else { entries.iter().fold(Hit::No, |hit, entry| hit.or(entry.hit)) }
@@ -185,14 +192,24 @@ fn an_explanation_agrees_with_the_judgement() {
             let direct = Flow { dialled: None, masqueraded_by: None, ..*flow };
             let (trace, wanted) = (explain(&analysis, &direct), spec.judge(&direct));
             prop_assert_eq!(&trace.judgement, &wanted);
-            for (end, traces) in [(&wanted.egress, &trace.egress), (&wanted.ingress, &trace.ingress)] {
-                let asked = !end.isolating.is_empty() && !["NP-17", "NP-19"].contains(&end.rule);
-                if asked && !own_node(&case, &direct) {
+            for (end, asked) in [(&wanted.egress, &trace.egress), (&wanted.ingress, &trace.ingress)] {
+                let traces = &asked.policies;
+                if !end.isolating.is_empty() && end.rule != "NP-17" && asked.policies_not_asked.is_none() {
                     let (admitting, part) = told(traces);
                     prop_assert_eq!(part, end.isolating.len());
                     if end.tier.is_none() {
                         prop_assert_eq!(admitting, judged(end));
                     }
+                }
+                if end.rule != "NP-17" {
+                    prop_assert_eq!(&matching(asked), &end.tier_rules, "{:?}\n{:?}", direct, asked);
+                }
+                for rule in
+                    [&asked.admin, &asked.baseline].into_iter().flat_map(|tier| &tier.policies).flat_map(|of| &of.rules)
+                {
+                    let entries = best(&rule.peers).and(best(&rule.ports));
+                    prop_assert_eq!(rule.hit == Hit::Yes, entries == Hit::Yes, "{:?}\n{:?}", direct, rule);
+                    prop_assert_eq!(rule.hit == Hit::No, entries == Hit::No, "{:?}\n{:?}", direct, rule);
                 }
                 // Where nothing enforces policies, no rule is asked (NP-32).
                 let skipped = traces.iter().all(|trace| trace.skipped.is_some() && trace.rules.is_empty());
@@ -252,6 +269,30 @@ fn addresses_of_two_families_have_no_route() {
                 prop_assert_eq!((judgement.verdict, judgement.rule), (Verdict::NoRoute, "NP-30"));
                 prop_assert_eq!(&cells[0].families, &vec![Family::of(source)]);
                 prop_assert_eq!(&spec.judge(&cells[0].witness), judgement);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_name_is_answered_as_policies_know_it() {
+    // CNP-10
+    check(200, &case(1), |case| {
+        let analysis = Analysis::new(case.cluster.clone(), case.profile.clone());
+        let spec = Spec::new(&case.cluster, &case.profile);
+        let domains = Domains::new(case.cluster.cluster_policies.values());
+        for name in ["latest.blog.kubernetes.io", "kubernetes.io", "elsewhere.example.net"] {
+            let subject = Subject::parse_destination(&case.cluster, None, name).unwrap();
+            let target = Target { subject: subject.clone(), port: PortAsk::Number(Protocol::Tcp, 443) };
+            for cell in can(&analysis, &Subject::Everything, &target).unwrap() {
+                prop_assert_eq!(cell.witness.destination, Party::Named(domains.class(name)));
+                prop_assert_eq!(&cell.destinations, &vec![Actor::Name(name.into())]);
+                prop_assert_eq!(&spec.judge(&cell.witness), &cell.answer, "{:?}", cell);
+            }
+            for cell in reach(&analysis, &Subject::Everything, &subject) {
+                let flow = cell.witness;
+                prop_assert_eq!(spec.judge(&flow).verdict, cell.answer.verdict(flow.protocol, flow.port), "{:?}", cell);
             }
         }
         Ok(())
