@@ -37,6 +37,9 @@ pub(crate) struct Table {
     rows: Vec<Vec<Text>>,
 }
 
+/// One long cell must not widen every row: a table of many lines would be spaces for the most part.
+const WIDEST: usize = 120;
+
 impl Table {
     /// A table with a heading in lower case.
     pub(crate) fn new(heading: &[&str]) -> Self {
@@ -58,12 +61,12 @@ impl Table {
     }
 
     /// Columns two spaces apart, headings without `/` in capitals, no trailing space. Columns without any text are
-    /// left out.
+    /// left out. Cells wider than [`WIDEST`] push their own row and no other.
     pub(crate) fn aligned(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
         let mut widths: Vec<usize> = vec![0; self.heading.len()];
         for row in &self.rows {
             for (have, cell) in widths.iter_mut().zip(row) {
-                *have = (*have).max(width(&cell.text));
+                *have = (*have).max(width(&cell.text).min(WIDEST));
             }
         }
         for (have, word) in widths.iter_mut().zip(&self.heading) {
