@@ -43,21 +43,16 @@ impl Policies for Spec<'_> {
             return End { outcome, isolating, ..End::open("NP-17") };
         }
         // CNP-5: NetworkPolicies have the last word on pods that they isolate.
-        let after_admin = if isolating.is_empty() {
+        let (after_admin, next) = if isolating.is_empty() {
             let decided = self.tier(&baseline, question, Hit::Yes);
             let sure = decided == self.tier(&baseline, question, Hit::No);
             let tier_rules = self.matching(&baseline, question);
             let rule = if sure { "CNP-5" } else { "NP-4" };
             let tier = sure.then_some(Tier::Baseline);
-            End { outcome: decided.outcome(), rule: doubt(decided).unwrap_or(rule), tier_rules, tier, ..End::open("") }
+            let rule = doubt(decided).unwrap_or(rule);
+            (End { outcome: decided.outcome(), tier_rules, tier, ..End::open(rule) }, decided)
         } else {
             self.network_policies(question, isolating)
-        };
-        let next = match after_admin.outcome {
-            Outcome::Allowed => Hit::Yes,
-            Outcome::Denied => Hit::No,
-            Outcome::Conditional(_) => Hit::Maybe(Doubts::DNS),
-            Outcome::Undefined(knobs) => Hit::Maybe(Doubts { knobs, dns: false }),
         };
         let decided = self.tier(&admin, question, next);
         let mut tier_rules = self.matching(&admin, question);
@@ -92,9 +87,9 @@ impl Spec<'_> {
     }
 
     /// NP-5, NP-7, NP-8: the union of the rules of all isolating policies.
-    fn network_policies(&self, question: &Question, isolating: Vec<PolicyId>) -> End {
+    fn network_policies(&self, question: &Question, isolating: Vec<PolicyId>) -> (End, Hit) {
         if let Some(rule) = question.exempt {
-            return End { isolating, ..End::open(rule) }; // NP-18, NP-19
+            return (End { isolating, ..End::open(rule) }, Hit::Yes); // NP-18, NP-19
         }
         let (mut admitting, mut best, mut rules) = (Vec::new(), Hit::No, 0_usize);
         for policy in &isolating {
@@ -118,7 +113,7 @@ impl Spec<'_> {
             Hit::No => "NP-5",
             Hit::Maybe(_) => doubt(best).unwrap_or_default(),
         };
-        End { outcome: best.outcome(), isolating, admitting, ..End::open(rule) }
+        (End { outcome: best.outcome(), isolating, admitting, ..End::open(rule) }, best)
     }
 
     /// CNP-3, CNP-6: the policies of a tier that act on a pod, by priority and name; what has no priority comes last.

@@ -328,16 +328,11 @@ impl Policies for Compiled {
         let hit = |step: &Step| term_hit(&step.term);
         let fold = |chain: &Chain, next: Hit| chain.fold(&mut Single, |_, step| hit(step), &next);
         let (admin, baseline) = (self.table.chains.at(profile.admin), self.table.chains.at(profile.baseline));
-        let mut end = if let ([], _) | (_, Some(_)) = (&*profile.policies, question.exempt) {
-            End { isolating, ..End::open(question.exempt.filter(|_| !profile.policies.is_empty()).unwrap_or("NP-4")) }
+        let (mut end, mut decided) = if let ([], _) | (_, Some(_)) = (&*profile.policies, question.exempt) {
+            let exempt = question.exempt.filter(|_| !profile.policies.is_empty());
+            (End { isolating, ..End::open(exempt.unwrap_or("NP-4")) }, Hit::Yes)
         } else {
             self.network_policies(profile, &term_hit, isolating)
-        };
-        let mut decided = match end.outcome {
-            Outcome::Allowed => Hit::Yes,
-            Outcome::Denied => Hit::No,
-            Outcome::Conditional(_) => Hit::Maybe(Doubts::DNS),
-            Outcome::Undefined(knobs) => Hit::Maybe(Doubts { knobs, dns: false }),
         };
         if profile.policies.is_empty() && !baseline.is_empty() {
             decided = fold(baseline, Hit::Yes);
@@ -373,7 +368,7 @@ impl Compiled {
         profile: &IsolationProfile,
         hit: &impl Fn(&Term) -> Hit,
         isolating: Vec<PolicyId>,
-    ) -> End {
+    ) -> (End, Hit) {
         let hits = || profile.rules.iter().map(|(rule, term)| (*rule, hit(term)));
         let admitting = hits().filter(|(_, hit)| *hit == Hit::Yes).map(|(rule, _)| rule).collect();
         let best = hits().fold(Hit::No, |best, (_, hit)| best.or(hit));
@@ -383,7 +378,7 @@ impl Compiled {
             Hit::No => "NP-5",
             Hit::Maybe(_) => doubt(best).unwrap_or_default(),
         };
-        End { outcome: best.outcome(), isolating, admitting, ..End::open(rule) }
+        (End { outcome: best.outcome(), isolating, admitting, ..End::open(rule) }, best)
     }
 }
 

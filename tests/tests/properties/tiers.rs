@@ -7,11 +7,13 @@ use fixtures::plan::{
     ClusterPlan, ClusterPolicyPlan, FormPlan, SelectionPlan, TierPeerPlan, TierPortPlan, TierRulePlan,
 };
 use fixtures::strategy::{Case, tiered_case};
+use policy_core::analysis::Analysis;
 use policy_core::model::profile::EqualPriority;
 use policy_core::model::{
-    Cluster, ClusterPolicyKind, Domains, Flow, Judgement, Knob, KnobSet, Outcome, Party, Profile, Tier, TierAction,
-    Verdict,
+    Cluster, ClusterPolicyKind, Domains, Family, Flow, Judge, Judgement, Knob, KnobSet, Outcome, Party, Profile,
+    Protocol, Tier, TierAction, Verdict,
 };
+use policy_core::spec::Spec;
 use proptest::prelude::*;
 
 use super::support::{answer, check, judge};
@@ -328,4 +330,40 @@ fn every_part_of_a_cluster_wide_policy_decides_some_flows() {
         .filter(|name| counts.get(name).is_none_or(|count| *count < 10))
         .collect();
     assert!(rare.is_empty(), "{rare:?} decide hardly anything: {counts:?} of {}", total.into_inner());
+}
+
+/// Shrunk from a run of the differential test: spec forgot that the Baseline tier's answer hinged on DNS too.
+const DNS_BELOW_A_TIE: &str = r#"
+{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p1", "namespace": "a"},
+ "spec": {"containers": [{"name": "app", "image": "example.com/app:1"}]},
+ "status": {"phase": "Running", "podIP": "10.1.0.1"}}
+---
+{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "w0", "namespace": "a"},
+ "spec": {"selector": {"matchLabels": {"app": "w0"}}, "template": {"metadata": {"labels": {"app": "w0"}},
+  "spec": {"containers": [{"name": "app", "image": "example.com/app:1"}]}}}}
+---
+{"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy", "metadata": {"name": "t0"},
+ "spec": {"tier": "Admin", "priority": 0, "subject": {"namespaces": {}},
+  "egress": [{"action": "Pass", "to": [{"namespaces": {}}]}]}}
+---
+{"apiVersion": "policy.networking.k8s.io/v1alpha1", "kind": "AdminNetworkPolicy", "metadata": {"name": "t0"},
+ "spec": {"priority": 0, "subject": {"namespaces": {}},
+  "egress": [{"action": "Allow", "to": [{"networks": ["203.0.113.0/29"]}]}, {"action": "Deny", "to": [{}]}]}}
+---
+{"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy", "metadata": {"name": "t1"},
+ "spec": {"tier": "Baseline", "priority": 0, "subject": {"namespaces": {}},
+  "egress": [{"action": "Accept", "to": [{"networks": ["10.0.0.0/8"]}, {"domainNames": ["*.a.svc.cluster.local"]}]},
+   {"action": "Deny", "to": [{"namespaces": {}}]}]}}
+"#;
+
+#[test]
+fn what_hinges_on_dns_below_a_tie_is_not_forgotten() {
+    let cluster = fixtures::load(DNS_BELOW_A_TIE);
+    let analysis = Analysis::new(cluster.clone(), Profile::default());
+    let spec = Spec::new(&cluster, &analysis.profile);
+    let pods: Vec<_> = cluster.pods.ids().map(Party::Pod).collect();
+    for (source, destination) in pods.iter().flat_map(|a| pods.iter().map(move |b| (*a, *b))) {
+        let flow = Flow::direct(source, destination, Family::V4, Protocol::Tcp, 1);
+        assert_eq!(spec.judge(&flow), analysis.judge(&flow), "{flow:?}");
+    }
 }
