@@ -97,8 +97,8 @@ pub fn connections(compiled: &Compiled, cluster: &Cluster, profile: &Profile) ->
         sets.intern(groups)
     };
     let mut found: BTreeMap<(GroupSetId, GroupSetId, PortOrder), Vec<Family>> = BTreeMap::new();
-    for (key, of_cut) in rows.by_cut() {
-        let cut = rows.cut(key);
+    for (place, of_cut) in rows.by_cut() {
+        let cut = rows.cut(place);
         let mut destinations_of: BTreeMap<Row, Vec<GroupId>> = BTreeMap::new();
         for (id, families) in of_cut {
             for row in rows.of(id, &families) {
@@ -146,8 +146,8 @@ pub fn count_admitted(compiled: &Compiled, cluster: &Cluster, profile: &Profile)
     let sides = Sides::new(compiled, cluster, profile);
     let mut rows = sides.rows(compiled);
     let mut total = 0;
-    for (key, of_cut) in rows.by_cut() {
-        rows.cut(key);
+    for (place, of_cut) in rows.by_cut() {
+        rows.cut(place);
         for (id, families) in of_cut {
             let destinations: u32 = sides.destinations.groups.at(id).iter().map(|group| sides.members(*group)).sum();
             for row in rows.of(id, &families) {

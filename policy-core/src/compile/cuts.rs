@@ -30,7 +30,7 @@ type Regions = Vec<(ValueId, FixedBitSet)>;
 type Matched = Rc<Vec<(Hit, FixedBitSet)>>;
 
 /// All source kinds, by what a tier does for them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Parts {
     effects: Vec<Effect>,
     /// For each source kind, the position of its effect.
@@ -124,7 +124,7 @@ impl<'a> Cuts<'a> {
         }
     }
 
-    /// What a kind of destination admits depends on this alone; `None` when it is not isolated (NP-4).
+    /// What a kind of destination admits depends on this alone; `None` when no policy acts on it (NP-4).
     pub(super) fn key(&self, destination: &Kind, family: Family) -> Option<CutKey> {
         let profile = destination.profile?;
         let isolation = self.compiled.table.profiles(Direction::Ingress).at(profile);
@@ -146,15 +146,14 @@ impl<'a> Cuts<'a> {
         // CNP-5: NetworkPolicies have the last word on pods that they isolate.
         let isolated = !profile.policies.is_empty();
         let baseline = if isolated { none } else { profile.baseline };
-        let base = if isolated { self.base(values, key) } else { open.base };
+        let base = if isolated { values.for_anybody(self.compiled, &profile.terms, key.table) } else { open.base };
         let chains = [profile.admin, baseline];
         let named = chains.iter().any(|chain| names(values, self.compiled.table.chains.at(*chain)));
         GroundKey { admin: profile.admin, baseline, table: key.table.filter(|_| named), base }
     }
 
-    /// Cuts the sources.
-    pub(super) fn cut(&mut self, values: &mut Values, key: Option<CutKey>) -> Cut {
-        let ground_key = self.ground_key(values, key);
+    /// Cuts the sources. `ground_key` is that of `key`.
+    pub(super) fn cut(&mut self, values: &mut Values, ground_key: GroundKey, key: Option<CutKey>) -> Cut {
         let ground = self.ground(values, ground_key);
         let isolates = |key: &CutKey| {
             let profiles = self.compiled.table.profiles(Direction::Ingress);
@@ -188,8 +187,9 @@ impl<'a> Cuts<'a> {
                 }
             }
         }
-        for region in &mut regions {
-            region.kinds.sort_unstable();
+        // One region may be made of several of NetworkPolicies' regions.
+        if ground.admin.is_some() {
+            regions.iter_mut().for_each(|region| region.kinds.sort_unstable());
         }
         regions.retain(|region| !region.kinds.is_empty());
         Cut { ground, regions }
@@ -223,17 +223,6 @@ impl<'a> Cuts<'a> {
         let parts = Rc::new(self.parts(values, chain, table));
         self.baselines.insert(key, Rc::clone(&parts));
         parts
-    }
-
-    /// What NetworkPolicies admit from whom they do not name.
-    fn base(&self, values: &mut Values, CutKey { profile, table, .. }: CutKey) -> ValueId {
-        let terms = &self.compiled.table.profiles(Direction::Ingress).at(profile).terms;
-        let mut base = values.unasked(self.compiled);
-        for term in terms.iter().filter(|term| self.compiled.table.peers.at(term.peers).any) {
-            let value = values.resolve(term.ports, table, Hit::Yes);
-            base = values.union(base, value);
-        }
-        base
     }
 
     /// The regions in which NetworkPolicies admit something else than `base`.
@@ -286,10 +275,7 @@ impl<'a> Cuts<'a> {
         }
         let mut sorted = Parts { effects: Vec::new(), of: vec![0; self.universe] };
         for ([floor, ceiling], part) in parts {
-            let mut end = |suffix: Suffix<ValueId>| {
-                let value = suffix.value();
-                if compiled.sctp_policy { value } else { values.with_unknown_sctp(value) }
-            };
+            let mut end = |suffix: Suffix<ValueId>| values.governed(compiled, suffix.value());
             let effect = Effect { floor: end(floor), ceiling: end(ceiling) };
             let known = sorted.effects.iter().position(|known| *known == effect);
             let at = known.unwrap_or(sorted.effects.len());

@@ -49,7 +49,7 @@ impl<'a> Effects<'a> {
         let (nothing, everything) = (values.nothing(), values.everything());
         let mut fold = |next: ValueId| {
             let value = chain.fold(values, |values, step| taken(self.compiled, values, step, hits, *table), &next);
-            if self.compiled.sctp_policy { value } else { values.with_unknown_sctp(value) }
+            values.governed(self.compiled, value)
         };
         let effect = Effect { floor: fold(nothing), ceiling: fold(everything) };
         self.known.insert(key, effect);

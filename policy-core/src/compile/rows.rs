@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::compile::cuts::{Cut, CutKey, Cuts};
+use crate::compile::cuts::{Cut, CutKey, Cuts, GroundKey};
 use crate::compile::groups::Role;
 use crate::compile::kinds::{Kinds, Signatures};
 use crate::compile::senders::{Senders, Sending};
@@ -29,6 +29,9 @@ pub(super) struct Row {
 
 /// Destinations that share a cut, each with the families in which they do.
 pub(super) type OfCut = Vec<(DestinationKindId, Vec<Family>)>;
+
+/// A cut before it is made; cuts with the same ground sort side by side.
+pub(super) type Place = (GroundKey, Option<CutKey>);
 
 /// Everything that rows are made of.
 pub(super) struct Rows<'a> {
@@ -56,7 +59,7 @@ impl<'a> Rows<'a> {
     }
 
     /// All destinations by cut, cuts with the same ground side by side.
-    pub(super) fn by_cut(&mut self) -> Vec<(Option<CutKey>, OfCut)> {
+    pub(super) fn by_cut(&mut self) -> Vec<(Place, OfCut)> {
         let mut by_cut: BTreeMap<Option<CutKey>, OfCut> = BTreeMap::new();
         for (id, kind) in self.destinations.kinds.iter() {
             for family in Family::ALL.into_iter().filter(|family| kind.view(*family).is_some()) {
@@ -67,14 +70,15 @@ impl<'a> Rows<'a> {
                 }
             }
         }
-        let mut by_cut: Vec<(Option<CutKey>, OfCut)> = by_cut.into_iter().collect();
-        by_cut.sort_by_cached_key(|(key, _)| self.cuts.ground_key(&mut self.values, *key));
-        by_cut
+        let mut place = |key: Option<CutKey>| (self.cuts.ground_key(&mut self.values, key), key);
+        let mut by_place: Vec<(Place, OfCut)> = by_cut.into_iter().map(|(key, of_cut)| (place(key), of_cut)).collect();
+        by_place.sort_by_key(|(place, _)| *place);
+        by_place
     }
 
     /// Makes a cut; [`Rows::of`] and [`Rows::count`] are then about destinations with this cut.
-    pub(super) fn cut(&mut self, key: Option<CutKey>) -> Cut {
-        let cut = self.cuts.cut(&mut self.values, key);
+    pub(super) fn cut(&mut self, (ground, key): Place) -> Cut {
+        let cut = self.cuts.cut(&mut self.values, ground, key);
         self.shares.load(&cut, &self.senders, &self.values);
         cut
     }

@@ -25,8 +25,8 @@ struct Cast {
 /// One scene.
 #[derive(Debug)]
 struct Scene {
-    /// What the Admin tiers do that do something.
-    admin: FxHashMap<ChainId, Effect>,
+    /// What the tiers do, those that do something.
+    effects: FxHashMap<ChainId, Effect>,
     /// What the tiers leave of backdrops.
     backdrop: IdVec<CastId, ValueId>,
 }
@@ -148,7 +148,7 @@ impl<'a> Scenes<'a> {
             effects.get(&cast.admin).map_or(open, |effect| values.apply(*effect, open))
         };
         let backdrop = self.casts.keys().values().map(left).collect();
-        self.scenes.push(Scene { admin: effects, backdrop });
+        self.scenes.push(Scene { effects, backdrop });
         self.keys.intern(key)
     }
 
@@ -159,7 +159,7 @@ impl<'a> Scenes<'a> {
 
     /// What the Admin tiers leave of what senders may send.
     pub(super) fn apply(&self, values: &mut Values, scene: SceneId, sending: &mut Sending) {
-        let effects = &self.scenes.at(scene).admin;
+        let effects = &self.scenes.at(scene).effects;
         if effects.is_empty() {
             return;
         }

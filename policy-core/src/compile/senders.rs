@@ -310,10 +310,5 @@ fn backdrop(compiled: &Compiled, values: &mut Values, profile: Option<ProfileId>
     let Some(profile) = profile.filter(|profile| !profile.policies.is_empty()) else {
         return values.everything(); // NP-4
     };
-    let mut value = values.unasked(compiled);
-    for term in profile.terms.iter().filter(|term| compiled.table.peers.at(term.peers).any) {
-        let ports = values.resolve(term.ports, None, Hit::Yes);
-        value = values.union(value, ports);
-    }
-    value
+    values.for_anybody(compiled, &profile.terms, None)
 }

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::compile::interner::Interner;
 use crate::compile::ports::{PortTable, PortValue};
+use crate::compile::table::Term;
 use crate::compile::tiers::{self, Algebra, Effect};
 use crate::compile::{Compiled, PortExprId, PortNameId, PortTableId, ValueId};
 use crate::ids::{Id, IdVec};
@@ -59,12 +60,6 @@ impl Values {
 
     pub(super) fn everything(&self) -> ValueId {
         ValueId::from_index(1)
-    }
-
-    /// NP-17: the value at an end with policies that perhaps do nothing with SCTP.
-    pub(super) fn with_unknown_sctp(&mut self, id: ValueId) -> ValueId {
-        let value = self.get(id).with_unknown_sctp();
-        self.interner.intern(value)
     }
 
     /// What is left of `next` after a tier with this effect.
@@ -159,13 +154,24 @@ impl Values {
         self.tables.at(table).iter().map(|(name, _)| name)
     }
 
-    /// What an isolated end lets through without any rule: nothing, or unknown SCTP (NP-17).
-    pub(super) fn unasked(&mut self, compiled: &Compiled) -> ValueId {
-        if compiled.sctp_policy {
-            self.nothing()
-        } else {
-            self.interner.intern(PortValue::default().with_unknown_sctp())
+    /// What NetworkPolicies with these terms let through whoever the other end is: the terms without peers, and
+    /// perhaps SCTP.
+    pub(super) fn for_anybody(&mut self, compiled: &Compiled, terms: &[Term], table: Option<PortTableId>) -> ValueId {
+        let mut value = self.governed(compiled, self.nothing());
+        for term in terms.iter().filter(|term| compiled.table.peers.at(term.peers).any) {
+            let ports = self.resolve(term.ports, table, Hit::Yes);
+            value = self.union(value, ports);
         }
+        value
+    }
+
+    /// The value at an end on which policies act: without SCTP support they may do anything with it (NP-17).
+    pub(super) fn governed(&mut self, compiled: &Compiled, id: ValueId) -> ValueId {
+        if compiled.sctp_policy {
+            return id;
+        }
+        let value = self.get(id).with_unknown_sctp();
+        self.interner.intern(value)
     }
 }
 

@@ -21,13 +21,7 @@ pub(super) fn protocols(
     written: Option<&Spanned<Vec<Spanned<TierProtocol>>>>,
     context: &mut Context,
 ) -> (Ports, Option<Named>) {
-    let Some(written) = written else { return (Ports::Any, None) };
-    check_length(form, "protocols", written, context);
-    let mut found = Found { form, rules: Vec::new(), named: None };
-    for entry in &written.value {
-        found.protocol(entry, context);
-    }
-    (Ports::OneOf(found.rules), found.named)
+    entries(form, "protocols", written, Found::protocol, context)
 }
 
 /// `ports` of a rule, and the first of them that is a name. Bad entries are reported and left out.
@@ -36,18 +30,24 @@ pub(super) fn ports(
     written: Option<&Spanned<Vec<Spanned<TierPort>>>>,
     context: &mut Context,
 ) -> (Ports, Option<Named>) {
-    let Some(written) = written else { return (Ports::Any, None) };
-    check_length(form, "ports", written, context);
-    let mut found = Found { form, rules: Vec::new(), named: None };
-    for entry in &written.value {
-        found.port(entry, context);
-    }
-    (Ports::OneOf(found.rules), found.named)
+    entries(form, "ports", written, Found::port, context)
 }
 
-fn check_length<T>(form: Form, field: &str, written: &Spanned<Vec<Spanned<T>>>, context: &mut Context) {
+fn entries<T>(
+    form: Form,
+    field: &str,
+    written: Option<&Spanned<Vec<Spanned<T>>>>,
+    read: impl Fn(&mut Found, &Spanned<T>, &mut Context),
+    context: &mut Context,
+) -> (Ports, Option<Named>) {
+    let Some(written) = written else { return (Ports::Any, None) };
     form.not_empty(field, written, "for every port leave it out", context);
     form.at_most(form.most(), field, &written.value, context);
+    let mut found = Found { form, rules: Vec::new(), named: None };
+    for entry in &written.value {
+        read(&mut found, entry, context);
+    }
+    (Ports::OneOf(found.rules), found.named)
 }
 
 /// The ports of a rule so far.

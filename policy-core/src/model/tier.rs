@@ -21,12 +21,20 @@ pub enum Tier {
     Baseline,
 }
 
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Tier {
+    /// `Admin` or `Baseline`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Admin => "Admin",
             Self::Baseline => "Baseline",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -41,13 +49,21 @@ pub enum TierAction {
     Pass,
 }
 
-impl fmt::Display for TierAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl TierAction {
+    /// `Accept`, `Deny` or `Pass`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Accept => "Accept",
             Self::Deny => "Deny",
             Self::Pass => "Pass",
-        })
+        }
+    }
+}
+
+impl fmt::Display for TierAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

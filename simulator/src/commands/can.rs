@@ -7,6 +7,7 @@ use super::question::{is_document, tone};
 use super::reasons::reasons;
 use crate::args::{CanArgs, Format};
 use crate::dto::answer::{CanAnswer, PortAnswer, deciding_both};
+use crate::dto::knobs;
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
 use crate::render::table::{Table, Text};
@@ -158,8 +159,7 @@ fn ports_text(ports: &PortVerdicts, judgement: &Judgement) -> [Text; 2] {
         unsure.push(format!("{} if {}", ports.conditional, on.join(", ")));
     }
     if !ports.undefined.is_empty() {
-        let on: Vec<_> = ports.knobs.iter().map(policy_core::model::Knob::name).collect();
-        unsure.push(format!("{} by {}", ports.undefined, on.join(", ")));
+        unsure.push(format!("{} by {}", ports.undefined, knobs(ports.knobs).join(", ")));
     }
     if unsure.is_empty() && judgement.flags.contains(&Flag::UnenforcedPolicies) {
         unsure.push("nothing enforces policies".to_owned());
@@ -170,9 +170,8 @@ fn ports_text(ports: &PortVerdicts, judgement: &Judgement) -> [Text; 2] {
 fn wide_text(part: &Part, names: &Names<'_>) -> [Text; 4] {
     let policies: Vec<_> =
         deciding_both(names.cluster(), &part.judgement).into_iter().map(|policy| names.decider(policy)).collect();
-    let knobs = part.judgement.knobs();
-    let depends = knobs.iter().map(policy_core::model::Knob::name);
-    let depends: Vec<_> = depends.chain(part.judgement.conditions().iter().map(|c| c.as_str())).collect();
+    let mut depends = knobs(part.judgement.knobs());
+    depends.extend(part.judgement.conditions().iter().map(|condition| condition.as_str()));
     let families = crate::dto::answer::families(&part.cell.families);
     let flow = names.witness(&part.cell.witness, &part.cell.destinations);
     let example = format!("{} → {} {} {}", flow.from, flow.to, flow.protocol, flow.port);

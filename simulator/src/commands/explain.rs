@@ -13,7 +13,7 @@ use super::reasons::{because, by_tiers, no_rule, outcome_tone, remark_text};
 use crate::args::{ExplainArgs, Format};
 use crate::dto::answer::rule_path;
 use crate::dto::explain::ExplainAnswer;
-use crate::dto::verdict_of;
+use crate::dto::{knobs, verdict_of};
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
 use crate::render::{Output, Tone, counted, escape};
@@ -269,7 +269,7 @@ fn open_to_the_end(end: &End, asked: &EndTrace) -> bool {
 }
 
 fn what_decides(doubts: Doubts) -> String {
-    let mut words: Vec<&str> = doubts.knobs.iter().map(policy_core::model::Knob::name).collect();
+    let mut words = knobs(doubts.knobs);
     words.extend(doubts.dns.then_some("what DNS answers"));
     words.join(" and ")
 }

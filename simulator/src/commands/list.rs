@@ -6,13 +6,14 @@ use policy_core::compile::connections::{Block, Connections, GroupSetId, connecti
 use policy_core::compile::groups::{Group, GroupId};
 use policy_core::compile::ports::PortValue;
 use policy_core::ids::IdVec;
-use policy_core::model::{Condition, Family, Knob, PodState};
+use policy_core::model::{Condition, Family, PodState};
 use policy_core::query::Actor;
 
 use super::hypothetical::{self, Peers};
 use super::question::is_document;
 use crate::args::{Format, ListArgs};
 use crate::dto::answer::families;
+use crate::dto::knobs;
 use crate::dto::list::{AdmittedPorts, PairDto, PairsAnswer, members};
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
@@ -132,8 +133,7 @@ pub(crate) fn ports(value: &PortValue) -> [Text; 2] {
         unsure.push(format!("{} if {}", value.learned, Condition::Dns.as_str()));
     }
     if !value.possible.is_empty() {
-        let knobs: Vec<_> = value.knobs.iter().map(Knob::name).collect();
-        unsure.push(format!("{} by {}", value.possible, knobs.join(", ")));
+        unsure.push(format!("{} by {}", value.possible, knobs(value.knobs).join(", ")));
     }
     [allowed, Text::toned(Tone::Unsure, unsure.join("; "))]
 }

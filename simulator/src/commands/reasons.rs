@@ -5,7 +5,7 @@ use policy_core::model::{
 };
 
 use crate::dto::answer::{rule_path, settling};
-use crate::dto::verdict_of;
+use crate::dto::{knobs, verdict_of};
 use crate::exit::Failure;
 use crate::names::Names;
 use crate::render::{Output, Tone};
@@ -76,15 +76,10 @@ fn reason(end: &End, flow: &Flow, names: &Names<'_>) -> String {
 
 fn depends(outcome: Outcome) -> String {
     match outcome {
-        Outcome::Undefined(knobs) => format!("it depends on {}; ", knob_names(knobs)),
+        Outcome::Undefined(set) => format!("it depends on {}; ", knobs(set).join(", ")),
         Outcome::Conditional(condition) => format!("if {}; ", condition.as_str()),
         Outcome::Allowed | Outcome::Denied => String::new(),
     }
-}
-
-fn knob_names(knobs: KnobSet) -> String {
-    let knobs: Vec<_> = knobs.iter().map(Knob::name).collect();
-    knobs.join(", ")
 }
 
 fn more(count: usize) -> String {
@@ -101,14 +96,14 @@ pub(super) fn by_tiers(end: &End, flow: &Flow, names: &Names<'_>) -> Option<Stri
     // Of rules for names the last word is often another's.
     let names_domains = |rule: &&TierRuleRef| end.outcome == DNS && !names.domains_of(**rule, flow).is_empty();
     let last = settling.iter().find(names_domains).or(settling.last())?;
-    let knobs = match end.outcome {
-        Outcome::Undefined(knobs) => knobs,
+    let open = match end.outcome {
+        Outcome::Undefined(set) => set,
         _ => KnobSet::EMPTY,
     };
-    if knobs.iter().any(|knob| knob == Knob::EqualPriority) {
+    if open.iter().any(|knob| knob == Knob::EqualPriority) {
         let tied: Vec<String> = tied(&settling, names).into_iter().map(|rule| names.tier_rule_text(rule)).collect();
         let tied = tied.join(" and ");
-        return Some(format!("it depends on {}; nobody says which comes first: {tied}", knob_names(knobs)));
+        return Some(format!("it depends on {}; nobody says which comes first: {tied}", knobs(open).join(", ")));
     }
     let text = names.tier_rule_text(*last);
     Some(match end.outcome {

@@ -233,23 +233,6 @@ pub(crate) enum Decider {
     Namespaced(PolicyId),
 }
 
-/// `Admin`, `Baseline`.
-pub(crate) fn tier(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Admin => "Admin",
-        Tier::Baseline => "Baseline",
-    }
-}
-
-/// `Accept`, `Deny`, `Pass`.
-pub(crate) fn action(action: TierAction) -> &'static str {
-    match action {
-        TierAction::Accept => "Accept",
-        TierAction::Deny => "Deny",
-        TierAction::Pass => "Pass",
-    }
-}
-
 /// The rules of cluster-wide policies that settle an end, or that leave it open.
 pub(crate) fn settling(cluster: &Cluster, end: &End) -> Vec<TierRuleRef> {
     // A rule that accepts or denies and does not settle the end is in doubt or in a tie; one that passes may just hand
@@ -342,7 +325,7 @@ impl Names<'_> {
             verdict: verdict_of(end.outcome),
             rule: end.rule,
             policies: deciding(self.cluster(), end).into_iter().map(|policy| self.decider(policy)).collect(),
-            tier: end.tier.map(tier),
+            tier: end.tier.map(Tier::as_str),
             tier_rules: self.tier_rules(end),
             knobs: knobs(match end.outcome {
                 Outcome::Undefined(knobs) => knobs,
@@ -360,12 +343,12 @@ impl Names<'_> {
             let policy = self.cluster().cluster_policies.at(rule.policy);
             let written = self.tier_rule(*rule)?;
             Some(TierRuleDto {
-                tier: tier(policy.tier),
+                tier: policy.tier.as_str(),
                 kind: policy.kind.to_string(),
                 policy: policy.name.to_string(),
                 rule: rule_path(rule.direction, rule.index),
                 name: written.name.as_ref().map(ToString::to_string),
-                action: action(written.action),
+                action: written.action.as_str(),
                 source: self.tier_rule_place(*rule),
             })
         };

@@ -1,14 +1,14 @@
 //! The answers of `batch`: one short line each.
 
 use policy_core::ids::Id;
-use policy_core::model::{Cluster, End, Flow, Judgement};
+use policy_core::model::{Cluster, End, Flow, Judgement, Tier};
 use policy_core::query::Subject;
 use policy_core::snapshot::Effect as CoreEffect;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::answer::{Decider, EndCondition, JudgedCell, TierRuleDto, conditions, deciding, deciding_both, tier};
+use super::answer::{Decider, EndCondition, JudgedCell, TierRuleDto, conditions, deciding, deciding_both};
 use super::{Effect, flag, knobs, verdict_of};
 use crate::names::Names;
 
@@ -246,7 +246,7 @@ impl Ends {
             verdict: verdict_of(end.outcome),
             rule: end.rule,
             policies: named(deciding(names.cluster(), end)),
-            tier: end.tier.map(tier),
+            tier: end.tier.map(Tier::as_str),
             tier_rules: names.tier_rules(end),
             conditions: names.end_conditions(end, flow),
         };

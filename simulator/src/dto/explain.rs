@@ -8,7 +8,7 @@ use policy_core::query::Actor;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::answer::{Judged, Witness, action, rule_path};
+use super::answer::{Judged, Witness, rule_path};
 use super::{Header, knobs};
 use crate::names::Names;
 
@@ -246,7 +246,7 @@ impl Names<'_> {
         ExplainedTierRule {
             rule: rule_path(trace.rule.direction, trace.rule.index),
             name: trace.name.as_ref().map(ToString::to_string),
-            action: action(trace.action),
+            action: trace.action.as_str(),
             source: self.tier_rule_place(trace.rule),
             matches: word(trace.hit),
             late: trace.late,
