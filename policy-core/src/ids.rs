@@ -51,6 +51,10 @@ id_type!(
     PolicyId
 );
 id_type!(
+    /// A Service.
+    ServiceId
+);
+id_type!(
     /// A ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy.
     ClusterPolicyId
 );

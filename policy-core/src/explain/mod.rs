@@ -9,7 +9,7 @@ mod words;
 
 use crate::analysis::Analysis;
 use crate::ids::{ClusterPolicyId, PodId, PolicyId};
-use crate::model::leg::{OwnNode, Policies, Question, own_node};
+use crate::model::leg::{OwnNode, Policies, Question, masqueraded, own_node};
 use crate::model::premise::{self, Seen};
 use crate::model::profile::{EgressServiceView, Exemption};
 use crate::model::{
@@ -160,11 +160,11 @@ pub fn explain(analysis: &Analysis, flow: &Flow) -> Trace {
         }
     });
     let ingress = pod(destination).map(|id| {
-        let source = match flow.masqueraded_by {
-            Some(node) => Seen::Host { node: Some(node), pod: None },
-            None => source,
+        let (source, own) = match flow.masqueraded_by {
+            Some(by) => masqueraded(cluster, id, by),
+            None => (source, own(id, source, true)),
         };
-        end(id, question(Direction::Ingress, source, Some(id), flow.port, own(id, source, true)))
+        end(id, question(Direction::Ingress, source, Some(id), flow.port, own))
     });
     Trace { flow: *flow, judgement, egress: egress.unwrap_or_default(), ingress: ingress.unwrap_or_default() }
 }

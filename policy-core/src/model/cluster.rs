@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use crate::ids::{ClusterPolicyId, IdVec, NamespaceId, NodeId, PodId, PolicyId, WorkloadId};
-use crate::model::{ClusterPolicy, Family, LabelSet, Name, NetworkPolicy, Protocol};
+use crate::ids::{ClusterPolicyId, IdVec, NamespaceId, NodeId, PodId, PolicyId, ServiceId, WorkloadId};
+use crate::model::{ClusterPolicy, Family, LabelSet, Name, NetworkPolicy, Protocol, Service, Slice};
 use crate::snapshot::Effect;
 use crate::source::Span;
 
@@ -24,6 +24,10 @@ pub struct Cluster {
     pub policies: IdVec<PolicyId, NetworkPolicy>,
     /// Cluster-wide policies by kind, name.
     pub cluster_policies: IdVec<ClusterPolicyId, ClusterPolicy>,
+    /// Services by namespace, name.
+    pub services: IdVec<ServiceId, Service>,
+    /// Endpoints that the input gives, by Service, name (SVC-10).
+    pub slices: Vec<Slice>,
     /// Objects that could change an answer and are not modelled.
     pub not_modelled: Vec<NotModelled>,
     /// Whether part of the input was skipped.

@@ -18,6 +18,17 @@ pub enum Party {
     Named(DomainClass),
 }
 
+/// A node that puts its own address in a client's place (NP-24).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Masquerader {
+    /// This one.
+    Node(NodeId),
+    /// The node on which the destination runs, whichever that is.
+    OwnNode,
+    /// Some node on which the destination does not run.
+    OtherNode,
+}
+
 /// One new connection at layer 4, after all address translation: a *leg* (M-6, NP-29).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Flow {
@@ -34,7 +45,7 @@ pub struct Flow {
     /// The address that the client dialled, when a Service stood in between (NP-23).
     pub dialled: Option<SocketAddr>,
     /// The node that replaced the source by its own address, if one did (NP-24).
-    pub masqueraded_by: Option<NodeId>,
+    pub masqueraded_by: Option<Masquerader>,
 }
 
 impl Flow {

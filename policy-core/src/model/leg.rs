@@ -7,7 +7,8 @@ use crate::ids::{NodeId, PodId};
 use crate::model::premise::{self, Seen};
 use crate::model::profile::{EgressServiceView, Exemption, LocalSnatView};
 use crate::model::{
-    Cluster, Condition, Direction, End, Family, Flag, Flow, Judgement, Knob, KnobSet, Outcome, Party, Profile, Protocol,
+    Cluster, Condition, Direction, End, Family, Flag, Flow, Judgement, Knob, KnobSet, Masquerader, Outcome, Party,
+    Profile, Protocol,
 };
 
 /// One end's question to its policies.
@@ -74,6 +75,17 @@ pub fn own_node(cluster: &Cluster, pod: PodId, host: Option<NodeId>) -> OwnNode 
         (Some(_), Some(_)) => OwnNode::No,
         _ => OwnNode::Unknown,
     }
+}
+
+/// What `pod` sees in place of a client that a node masquerades, and whether that is the pod's own node (NP-24).
+#[must_use]
+pub fn masqueraded(cluster: &Cluster, pod: PodId, by: Masquerader) -> (Seen, OwnNode) {
+    let (node, own) = match by {
+        Masquerader::Node(node) => (Some(node), own_node(cluster, pod, Some(node))),
+        Masquerader::OwnNode => (cluster.pods.at(pod).node, OwnNode::Yes),
+        Masquerader::OtherNode => (None, OwnNode::No),
+    };
+    (Seen::Host { node, pod: None }, own)
 }
 
 struct Leg<'a, P> {
@@ -158,14 +170,14 @@ impl<P: Policies> Leg<'_, P> {
         let client = self.seen(flow.source);
         let Some(masquerader) = flow.masqueraded_by else { return from(client) };
         // NP-24: a node put its own address in the client's place.
-        let node_view = Seen::Host { node: Some(masquerader), pod: None };
+        let (node_view, own_node) = masqueraded(self.cluster, pod, masquerader);
         let own = || ask(node_view, OwnNode::Yes);
         let local = || match self.profile.local_snat_view {
             LocalSnatView::Client => from(client),
             LocalSnatView::Node => own(),
             LocalSnatView::Both => either(from(client), own(), Knob::LocalSnatView, "NP-24"),
         };
-        match self.own_node(pod, Some(masquerader)) {
+        match own_node {
             OwnNode::Yes => local(),
             OwnNode::No => ask(node_view, OwnNode::No),
             OwnNode::Unknown => match (local(), ask(node_view, OwnNode::No)) {

@@ -7,6 +7,7 @@ pub mod address;
 pub mod cluster;
 pub mod flow;
 pub mod hit;
+pub mod http;
 pub mod interval;
 pub mod labels;
 pub mod leg;
@@ -14,23 +15,30 @@ pub mod policy;
 pub mod ports;
 pub mod premise;
 pub mod profile;
+pub mod service;
 pub mod tier;
 pub mod verdict;
+pub mod way_profile;
 
 pub use address::{AddressSet, Family};
 pub use cluster::{
     Cluster, ContainerPort, Namespace, Node, NodeAddress, NodeAddressKind, NotModelled, Pod, PodState, Workload,
     WorkloadKind,
 };
-pub use flow::{Flow, Party};
+pub use flow::{Flow, Masquerader, Party};
 pub use hit::{Doubts, Hit};
 pub use interval::IntervalSet;
 pub use labels::{LabelSet, Name, Operator, Requirement, Selector};
 pub use policy::{Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, Peers, PortMatch, PortRule, Ports, Rule};
 pub use ports::{PortSet, Protocol};
 pub use profile::{Knob, Profile, ProfileError};
+pub use service::{
+    Conditions, Exposure, IpMode, LoadBalancer, LoadBalancerAddress, LoadBalancerIngress, NodePort, Service,
+    ServiceKind, ServicePort, Slice, SliceEndpoint, SlicePort, TargetPort, TrafficPolicy,
+};
 pub use tier::{
     ClusterPolicy, ClusterPolicyKind, DomainClass, DomainPattern, Domains, PodSelection, Tier, TierAction, TierPeer,
     TierPeers, TierRule,
 };
 pub use verdict::{Condition, End, Flag, Judge, Judgement, KnobSet, Outcome, RuleRef, TierRuleRef, Verdict};
+pub use way_profile::WayProfile;

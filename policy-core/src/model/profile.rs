@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use crate::model::{AddressSet, Family};
+use crate::model::{AddressSet, Family, WayProfile};
 
 macro_rules! knobs {
     ($($(#[$doc:meta])* $variant:ident = $name:literal [$values:literal],)*) => {
@@ -64,6 +64,52 @@ knobs! {
     PodCidrs = "pod_cidrs" ["any|CIDR,CIDR…"],
     /// The ranges in which nodes without a known address lie (NP-13).
     NodeCidrs = "node_cidrs" ["any|CIDR,CIDR…"],
+    /// How Services are implemented on nodes (KP-6, KP-7, KP-9).
+    KubeProxyMode = "kube_proxy_mode" ["iptables|nftables|ipvs|userspace|kernelspace|none"],
+    /// kube-proxy masquerades all traffic to Service addresses (KP-3).
+    MasqueradeAll = "masquerade_all" ["false|true"],
+    /// How kube-proxy tells pods of its node from other sources (KP-3).
+    DetectLocal = "detect_local" ["ClusterCIDR|NodeCIDR|BridgeInterface|InterfaceNamePrefix|none"],
+    /// On which addresses of a node its node ports are open (KP-6).
+    NodePortAddresses = "nodeport_addresses" ["by_mode|primary|CIDR,CIDR…"],
+    /// Whether iptables mode opens node ports on 127.0.0.0/8 (KP-6).
+    LocalhostNodePorts = "localhost_nodeports" ["true|false"],
+    /// The range of node ports (SVC-18).
+    NodePortRange = "nodeport_range" ["30000-32767|FIRST-LAST"],
+    /// The ranges of Service addresses (SVC-7).
+    ServiceCidrs = "service_cidrs" ["none|CIDR,CIDR…"],
+    /// The domain of the cluster's names (DNS-1).
+    ClusterDomain = "cluster_domain" ["cluster.local|DOMAIN"],
+    /// The sources outside that reach pod addresses (W-POD).
+    PodCidrRoutable = "pod_cidr_routable" ["false|true|CIDR,CIDR…"],
+    /// The sources outside that reach Service addresses (W-CIP).
+    ServiceCidrRoutable = "service_cidr_routable" ["false|true|CIDR,CIDR…"],
+    /// Which node addresses the internet reaches (W-NP, W-HP).
+    NodeAddressesPublic = "node_addresses_public" ["by_type|all|none"],
+    /// What a load balancer does with packets, and that of a class (SVC-22).
+    LbKind = "lb_kind" ["vip|proxy_nodeport|proxy_pod|l7, CLASS=KIND…"],
+    /// Whether the CNI implements host ports (HP-1).
+    HostPortSupported = "hostport_supported" ["true|false"],
+    /// Who implements host ports (HP-4).
+    HostPortBackend = "hostport_backend" ["iptables|nftables|both"],
+    /// Where the endpoints of Services with a selector come from (SVC-9).
+    EndpointsSource = "endpoints_source" ["computed|observed"],
+    /// What a controller that is not known makes of an Ingress (ING-10).
+    IngressDefaultProfile = "ingress_default_profile" ["spec|nginx|gce|traefik|kong|haproxy|istio|alb"],
+    /// The pods of Ingress controllers (ING-16).
+    Controllers = "controllers" ["none|CLASS=NAMESPACE/WORKLOAD,…"],
+    /// Whether a request belongs to the most specific listener alone (GW-4).
+    GatewayIsolation = "gateway_isolation" ["true|false|both"],
+    /// Addresses that nodes or Services hold by means of their own (W-VIP).
+    Vips = "vips" ["none|IP=node/NAME+NAMESPACE/SERVICE,…"],
+    /// The addresses of the API server (API-4).
+    ApiServerAddresses = "apiserver_addresses" ["none|IP,IP…"],
+    /// The agents through which the API server reaches pods (API-4).
+    Konnectivity = "konnectivity" ["none|NAMESPACE/WORKLOAD"],
+    /// The version of the API server (API-1, API-7).
+    KubernetesMinor = "kubernetes_minor" ["1.37|1.MINOR"],
+    /// Instances of `kubectl proxy` (API-9).
+    KubectlProxies = "kubectl_proxies" ["none|IP:PORT=USER[/any-host],…"],
 }
 
 impl fmt::Display for Knob {
@@ -169,6 +215,8 @@ pub struct Profile {
     pub pod_cidrs: AddressSet,
     /// [`Knob::NodeCidrs`]: where unknown node addresses may lie.
     pub node_cidrs: AddressSet,
+    /// The knobs of ways.
+    pub ways: WayProfile,
 }
 
 impl Default for Profile {
@@ -191,6 +239,7 @@ impl Default for Profile {
             pod_families: vec![Family::V4],
             pod_cidrs: AddressSet::all(),
             node_cidrs: AddressSet::all(),
+            ways: WayProfile::default(),
         }
     }
 }
@@ -335,6 +384,7 @@ impl Profile {
             }
             Knob::PodCidrs => self.pod_cidrs = cidrs(value).ok_or_else(bad)?,
             Knob::NodeCidrs => self.node_cidrs = cidrs(value).ok_or_else(bad)?,
+            _ => self.ways.set(knob, value).ok_or_else(bad)?,
         }
         Ok(())
     }

@@ -79,7 +79,7 @@ impl Condition {
 
 /// A set of knobs on which an answer depends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct KnobSet(u32);
+pub struct KnobSet(u64);
 
 impl KnobSet {
     /// No knob.

@@ -91,6 +91,7 @@ fn value(profile: &Profile, knob: Knob) -> Option<String> {
         },
         Knob::PodCidrs => return Some(cidrs(&profile.pod_cidrs)),
         Knob::NodeCidrs => return Some(cidrs(&profile.node_cidrs)),
+        _ => return profile.ways.value(knob),
     };
     Some(text.to_owned())
 }

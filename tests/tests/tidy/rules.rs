@@ -16,6 +16,9 @@ const WITHOUT_CODE: [(&str, &str); 8] = [
     ("ANP-2", "follows from ANP-1 and CNP-4"),
 ];
 
+/// What the ids of rules begin with.
+const FAMILIES: [&str; 14] = ["M", "NP", "CNP", "ANP", "IN", "SVC", "KP", "HP", "HN", "DNS", "ING", "GW", "API", "CIL"];
+
 /// Where rules are implemented.
 const CODE: [&str; 4] = ["policy-core/src", "simulator/src", "enforcer/src", "fixtures/src"];
 
@@ -25,7 +28,7 @@ fn ids(text: &str) -> BTreeSet<String> {
     let is_id = |word: &str| {
         let Some((prefix, number)) = word.split_once('-') else { return word == "A38" };
         let digits = number.trim_end_matches(|c: char| c.is_ascii_lowercase());
-        ["M", "NP", "CNP", "ANP", "IN", "HN", "DNS", "CIL"].contains(&prefix)
+        FAMILIES.contains(&prefix)
             && !digits.is_empty()
             && digits.chars().all(|c| c.is_ascii_digit())
             && number.len() <= digits.len() + 1
@@ -37,9 +40,10 @@ fn ids(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The headings of `docs/SPEC.md`.
+/// The headings of `docs/SPEC.md` and its parts.
 fn specified() -> BTreeSet<String> {
-    let headings = text("docs/SPEC.md");
+    let parts = files("docs/spec", "md").iter().map(text).collect::<String>();
+    let headings = text("docs/SPEC.md") + &parts;
     let headings = headings.lines().filter_map(|line| line.strip_prefix("### "));
     headings.filter_map(|heading| heading.split_whitespace().next()).map(str::to_owned).collect()
 }

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use policy_core::ids::NodeId;
-use policy_core::model::{Cluster, Domains, Family, Flag, Flow, Judgement, KnobSet, Party, Profile, Protocol, Verdict};
+use policy_core::model::{
+    Cluster, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader, Party, Profile, Protocol, Verdict,
+};
 use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at};
 
 pub(crate) use policy_core::model::Verdict::{Allowed, Conditional, Denied, NoListener, NoRoute, Undefined};
@@ -128,7 +130,7 @@ impl Fx {
         let cluster = self.cluster();
         let mut flow = flow(&cluster, from, to);
         flow.dialled = Some(dialled.parse().unwrap());
-        flow.masqueraded_by = node.map(|node| find_node(&cluster, node));
+        flow.masqueraded_by = node.map(|node| Masquerader::Node(find_node(&cluster, node)));
         self.judge(&cluster, &flow, wanted)
     }
 
