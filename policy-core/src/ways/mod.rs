@@ -1,0 +1,3 @@
+//! Ways: how connections and requests get to pods (M-6, M-8).
+
+pub mod requests;
