@@ -262,7 +262,8 @@ impl Finding {
     }
 
     /// How good it is for whoever wants through.
-    fn merit(&self) -> u8 {
+    #[must_use]
+    pub fn merit(&self) -> u8 {
         match self.verdict {
             Verdict::Allowed => 5,
             Verdict::Conditional => 4,

@@ -3,10 +3,15 @@
 //! [`Ways`] is to [`spec`](crate::spec) what the compiled tables are for policies: it must agree with it on every
 //! packet.
 
+pub mod clients;
 pub mod endpoints;
+pub mod entry;
+mod forward;
 pub mod host_ports;
 pub mod kube_proxy;
+pub mod proxied;
 pub mod requests;
+pub mod walk;
 
 use crate::model::{Cluster, Decision, Deliver, NodeView, Packet, Profile};
 
