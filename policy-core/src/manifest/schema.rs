@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{
     NamespaceSpec, NamespaceStatus, NodeSpec, NodeStatus, PodSpec, PodStatus, ReplicationControllerSpec,
     ReplicationControllerStatus,
 };
-use k8s_openapi::api::networking::v1::NetworkPolicySpec;
+use k8s_openapi::api::networking::v1::{IngressClassSpec, IngressSpec, IngressStatus, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -22,6 +22,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use super::decode::Context;
 use super::findings::Text;
 use super::kinds::Model;
+use super::old_ingress::OldIngressSpec;
 use super::tiers::{AdminNetworkPolicySpec, ClusterNetworkPolicySpec};
 use super::tree::Node;
 
@@ -52,8 +53,9 @@ impl<S, T> Default for Manifest<S, T> {
     }
 }
 
-/// Everything about an object that the API would refuse to decode (IN-3, IN-4, IN-16).
-pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Severity) -> Vec<Diagnostic> {
+/// Everything about an object that the API would refuse to decode (IN-3, IN-4, IN-16). `old_shape`: the fields are those
+/// of a version of old (ING-2).
+pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Severity, old_shape: bool) -> Vec<Diagnostic> {
     let context = Context::strict(text, unknown);
     match model {
         Model::Namespace => run::<NamespaceSpec, NamespaceStatus>(&context, node),
@@ -73,6 +75,10 @@ pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Seve
         Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy => {
             run::<AdminNetworkPolicySpec, IgnoredAny>(&context, node);
         }
+        Model::Ingress if old_shape => run::<OldIngressSpec, IngressStatus>(&context, node),
+        Model::Ingress => run::<IngressSpec, IngressStatus>(&context, node),
+        Model::IngressClass => run::<IngressClassSpec, IgnoredAny>(&context, node),
+        Model::ConfigMap => {}
     }
     context.found()
 }

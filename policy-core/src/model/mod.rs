@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod flow;
 pub mod hit;
 pub mod http;
+pub mod ingress;
 pub mod interval;
 pub mod labels;
 pub mod leg;
