@@ -6,7 +6,10 @@ use crate::diagnostic::Diagnostic;
 use crate::lower::LowerOptions;
 use crate::lower::context::Context;
 use crate::model::{ClusterPolicyKind, Name};
-use crate::snapshot::{Body, ClusterPolicyBody, NetworkPolicyBody, NodeBody, Object, PodBody, Snapshot, WorkloadBody};
+use crate::snapshot::{
+    Body, ClusterPolicyBody, ConfigMapBody, IngressBody, IngressClassBody, NetworkPolicyBody, NodeBody, Object,
+    PodBody, Snapshot, WorkloadBody,
+};
 
 /// Namespace and name.
 pub(super) type Key = (Name, Name);
@@ -29,6 +32,12 @@ pub(super) struct Input<'a> {
     pub(super) policies: BTreeMap<Key, (&'a Object, &'a NetworkPolicyBody)>,
     /// Cluster-wide policies.
     pub(super) cluster_policies: BTreeMap<(ClusterPolicyKind, Name), (&'a Object, &'a ClusterPolicyBody)>,
+    /// Ingresses.
+    pub(super) ingresses: BTreeMap<Key, (&'a Object, &'a IngressBody)>,
+    /// IngressClasses.
+    pub(super) ingress_classes: BTreeMap<Name, (&'a Object, &'a IngressClassBody)>,
+    /// ConfigMaps that a controller may read.
+    pub(super) config_maps: BTreeMap<Key, (&'a Object, &'a ConfigMapBody)>,
 }
 
 impl<'a> Input<'a> {
@@ -71,6 +80,12 @@ impl<'a> Input<'a> {
                 self.namespaces.entry(namespace.clone()).or_default();
                 keep(&mut self.policies, (namespace, name), object, &**body)
             }
+            Body::Ingress(body) => {
+                self.namespaces.entry(namespace.clone()).or_default();
+                keep(&mut self.ingresses, (namespace, name), object, &**body)
+            }
+            Body::IngressClass(body) => keep(&mut self.ingress_classes, name, object, &**body),
+            Body::ConfigMap(body) => keep(&mut self.config_maps, (namespace, name), object, &**body),
             Body::ClusterPolicy(body) => {
                 let kind = match &*object.kind {
                     "AdminNetworkPolicy" => ClusterPolicyKind::AdminNetworkPolicy,

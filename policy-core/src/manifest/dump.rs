@@ -12,8 +12,9 @@ use rustc_hash::{FxHashSet, FxHasher};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use crate::snapshot::{
-    Body, Container, ContainerPort, Effect, Flags, NodeAddress, NodeBody, NodeStatus, Object, ObjectMeta, OwnerReference, PodBody,
-    PodIp, PodSpec, PodStatus, PodTemplate, UnreadField, Variables, WorkloadBody, is_controller_setting,
+    Body, Container, ContainerPort, Effect, Flags, NodeAddress, NodeBody, NodeStatus, Object, ObjectMeta,
+    OwnerReference, PodBody, PodIp, PodSpec, PodStatus, PodTemplate, UnreadField, Variables, WorkloadBody,
+    is_controller_setting,
 };
 use crate::source::{Span, Spanned};
 

@@ -55,7 +55,13 @@ impl<S, T> Default for Manifest<S, T> {
 
 /// Everything about an object that the API would refuse to decode (IN-3, IN-4, IN-16). `old_shape`: the fields are those
 /// of a version of old (ING-2).
-pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Severity, old_shape: bool) -> Vec<Diagnostic> {
+pub(crate) fn check(
+    text: Text<'_>,
+    node: &Node<'_>,
+    model: Model,
+    unknown: Severity,
+    old_shape: bool,
+) -> Vec<Diagnostic> {
     let context = Context::strict(text, unknown);
     match model {
         Model::Namespace => run::<NamespaceSpec, NamespaceStatus>(&context, node),

@@ -26,7 +26,8 @@ const FLAGS: [&str; 14] = [
 ];
 
 /// Variables of the environment that stand for such flags, as they begin.
-const VARIABLES: [&str; 3] = ["CONTROLLER_INGRESS_CLASS", "CONTROLLER_PROCESS_CLASSLESS_INGRESS", "TRAEFIK_PROVIDERS_KUBERNETESINGRESS"];
+const VARIABLES: [&str; 3] =
+    ["CONTROLLER_INGRESS_CLASS", "CONTROLLER_PROCESS_CLASSLESS_INGRESS", "TRAEFIK_PROVIDERS_KUBERNETESINGRESS"];
 
 /// The words of `command` or `args` that a controller understands, as written: a flag, and behind a flag without `=`
 /// the word after it.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::snapshot::{IntOrString, WayMeta};
 use crate::source::Spanned;
@@ -218,7 +218,7 @@ fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Arc<s
                 if is_controller_setting(&key) {
                     data.insert(key, map.next_value()?);
                 } else {
-                    drop(map.next_value::<IgnoredAny>()?);
+                    let IgnoredAny = map.next_value()?;
                 }
             }
             Ok(data)

@@ -19,9 +19,9 @@ use crate::source::{Span, Spanned};
 
 pub use flags::{Flags, Variables};
 pub use ingress::{
-    ConfigMapBody, IngressAddress, IngressBackend, IngressBody, IngressClassBody, IngressClassSpec, IngressHostRule, IngressHttp,
-    IngressLoadBalancer, IngressPath, IngressServiceBackend, IngressSpec, IngressStatus, IngressTls, ResourceReference,
-    ServiceBackendPort, is_controller_setting,
+    ConfigMapBody, IngressAddress, IngressBackend, IngressBody, IngressClassBody, IngressClassSpec, IngressHostRule,
+    IngressHttp, IngressLoadBalancer, IngressPath, IngressServiceBackend, IngressSpec, IngressStatus, IngressTls,
+    ResourceReference, ServiceBackendPort, is_controller_setting,
 };
 pub use network_policy::{
     EgressRule, IngressRule, IpBlock, NetworkPolicyBody, NetworkPolicySpec, PolicyPeer, PolicyPort,

@@ -90,13 +90,16 @@ pub fn claims(cluster: &Cluster, profile: &WayProfile) -> Claims {
             served.entry(server).or_default().push(id);
         }
     }
-    claims.controllers = served.into_iter().filter_map(|(server, ids)| controller(cluster, profile, &server, ids)).collect();
+    claims.controllers =
+        served.into_iter().filter_map(|(server, ids)| controller(cluster, profile, &server, ids)).collect();
     claims
 }
 
 fn why_unclaimed(wish: &ClassWish) -> String {
     match wish {
-        ClassWish::None => "it names no class, there is no default class, and no controller takes it without".to_owned(),
+        ClassWish::None => {
+            "it names no class, there is no default class, and no controller takes it without".to_owned()
+        }
         ClassWish::Field(class) => format!("there is no IngressClass `{class}`"),
         ClassWish::Annotation(class) => format!("no controller serves the class `{class}`"),
     }
@@ -155,8 +158,7 @@ fn of_class(cluster: &Cluster, profile: &WayProfile, class: &IngressClass) -> Ve
         return found;
     }
     let is = |known: &str| {
-        *known == *class.controller
-            || class.controller.strip_prefix(known).is_some_and(|rest| rest.starts_with('/'))
+        *known == *class.controller || class.controller.strip_prefix(known).is_some_and(|rest| rest.starts_with('/'))
     };
     let known = KNOWN.iter().find(|(_, controller, _)| is(controller)).map(|(.., profile)| *profile);
     let profile = known.unwrap_or(profile.ingress_default_profile);
@@ -234,7 +236,11 @@ fn controller(cluster: &Cluster, profile: &WayProfile, server: &Server, ids: Vec
             let pods = match (pods, kind) {
                 (Some(pods), _) => ProxyPods::Pods(live(&pods)),
                 (None, IngressProfile::Gce) => ProxyPods::Outside(
-                    GCE_SOURCES.iter().filter_map(|(ip, bits)| Ipv4Net::new((*ip).into(), *bits).ok()).map(IpNet::V4).collect(),
+                    GCE_SOURCES
+                        .iter()
+                        .filter_map(|(ip, bits)| Ipv4Net::new((*ip).into(), *bits).ok())
+                        .map(IpNet::V4)
+                        .collect(),
                 ),
                 (None, IngressProfile::Alb) => ProxyPods::OutsideUnknown,
                 (None, _) => ProxyPods::Missing(missing(class)),
@@ -265,8 +271,7 @@ fn missing(class: &str) -> Name {
 fn pods_of(cluster: &Cluster, workload: &str) -> Option<Vec<PodId>> {
     let (namespace, name) = workload.split_once('/')?;
     let is = |found: &&crate::model::Workload| {
-        *found.name == *name
-            && cluster.namespaces.get(found.namespace).is_some_and(|found| *found.name == *namespace)
+        *found.name == *name && cluster.namespaces.get(found.namespace).is_some_and(|found| *found.name == *namespace)
     };
     cluster.workloads.values().find(is).map(|found| found.pods.clone())
 }
@@ -283,10 +288,8 @@ fn pods_by_status(cluster: &Cluster, ids: &[IngressId]) -> Option<Vec<PodId>> {
     };
     let service = cluster.services.values().find(same)?;
     let selector = service.selector.as_ref()?;
-    let selected = cluster
-        .pods
-        .iter()
-        .filter(|(_, pod)| pod.namespace == service.namespace && selector.matches(&pod.labels));
+    let selected =
+        cluster.pods.iter().filter(|(_, pod)| pod.namespace == service.namespace && selector.matches(&pod.labels));
     let pods: Vec<PodId> = selected.map(|(id, _)| id).collect();
     (!pods.is_empty()).then_some(pods)
 }

@@ -149,10 +149,12 @@ fn sent_away(controller: &Controller, ingress: &Ingress, entry: Entry, facts: Ho
             let always = nginx.force_ssl_redirect.unwrap_or(controller.settings.force_ssl_redirect);
             (always || (when_tls && facts.has_tls)).then(|| to_https(308))
         }
-        IngressProfile::Kong if ingress.annotations.kong.https_only => Some(match ingress.annotations.kong.redirect_status {
-            0 | 426 => Action::Answer { status: 426, why: Name::from("the Ingress wants TLS") },
-            status => to_https(status),
-        }),
+        IngressProfile::Kong if ingress.annotations.kong.https_only => {
+            Some(match ingress.annotations.kong.redirect_status {
+                0 | 426 => Action::Answer { status: 426, why: Name::from("the Ingress wants TLS") },
+                status => to_https(status),
+            })
+        }
         _ => None,
     }
 }
@@ -287,6 +289,7 @@ fn dial(cluster: &Cluster, controller: &Controller, ingress: &Ingress, backend: 
 /// Where a path of an Ingress stands.
 #[must_use]
 pub fn origin(cluster: &Cluster, ingress: &Ingress, path: Name, span: Option<Span>) -> RouteOrigin {
-    let namespace = cluster.namespaces.get(ingress.namespace).map_or_else(|| Name::from(""), |found| found.name.clone());
+    let namespace =
+        cluster.namespaces.get(ingress.namespace).map_or_else(|| Name::from(""), |found| found.name.clone());
     RouteOrigin { kind: "Ingress", namespace, name: ingress.name.clone(), path, span: span.or(ingress.span) }
 }

@@ -13,6 +13,7 @@ use crate::model::{Name, Protocol};
 use crate::source::Span;
 
 pub use claims::{Claims, Controller, claims};
+pub(crate) use claims::{known_class, known_controller, known_name};
 pub use effect::{Canary, Effect, Entry, HostFacts, effect, origin};
 
 /// An Ingress (ING-1).
