@@ -1,0 +1,3 @@
+//! Ways in: what stands between a client and a pod.
+
+pub mod ingress;
