@@ -17,6 +17,9 @@ pub(crate) enum Model {
     DaemonSet,
     Job,
     CronJob,
+    Service,
+    Endpoints,
+    EndpointSlice,
     NetworkPolicy,
     ClusterNetworkPolicy,
     AdminNetworkPolicy,
@@ -27,7 +30,7 @@ pub(crate) enum Model {
 }
 
 /// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`].
-const MODELS: [(Model, &str, &str, &[&str]); 17] = [
+const MODELS: [(Model, &str, &str, &[&str]); 20] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -38,6 +41,9 @@ const MODELS: [(Model, &str, &str, &[&str]); 17] = [
     (Model::DaemonSet, "DaemonSet", "apps/v1", &["apps/v1beta2", "extensions/v1beta1"]),
     (Model::Job, "Job", "batch/v1", &["extensions/v1beta1"]),
     (Model::CronJob, "CronJob", "batch/v1", &["batch/v1beta1", "batch/v2alpha1"]),
+    (Model::Service, "Service", "v1", &[]),
+    (Model::Endpoints, "Endpoints", "v1", &[]),
+    (Model::EndpointSlice, "EndpointSlice", "discovery.k8s.io/v1", &["discovery.k8s.io/v1beta1"]),
     (Model::NetworkPolicy, "NetworkPolicy", "networking.k8s.io/v1", &["extensions/v1beta1"]),
     (Model::ClusterNetworkPolicy, "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", &[]),
     (Model::AdminNetworkPolicy, "AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
@@ -48,7 +54,7 @@ const MODELS: [(Model, &str, &str, &[&str]); 17] = [
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
-const OWN_GROUPS: [&str; 5] = ["", "apps", "batch", "extensions", "networking.k8s.io"];
+const OWN_GROUPS: [&str; 6] = ["", "apps", "batch", "discovery.k8s.io", "extensions", "networking.k8s.io"];
 
 impl Model {
     fn row(self) -> Option<&'static (Model, &'static str, &'static str, &'static [&'static str])> {
@@ -77,7 +83,15 @@ impl Model {
 
     /// Whether its objects are few, and worth their places even in a dump of a cluster.
     pub(crate) fn is_read_with_places(self) -> bool {
-        matches!(self, Model::NetworkPolicy | Model::Ingress | Model::IngressClass) || self.is_cluster_policy()
+        let few = [
+            Model::NetworkPolicy,
+            Model::Ingress,
+            Model::IngressClass,
+            Model::Service,
+            Model::Endpoints,
+            Model::EndpointSlice,
+        ];
+        few.contains(&self) || self.is_cluster_policy()
     }
 
     /// Whether its objects are held against the API's schema: what a ConfigMap says is its readers' business.
@@ -168,7 +182,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("", "PodTemplate", Effect::None),
     ("", "ResourceQuota", Effect::None),
     ("", "Secret", Effect::None),
-    ("", "Service", Effect::Way),
     ("", "ServiceAccount", Effect::None),
     ("apps", "ControllerRevision", Effect::None),
     ("apps.openshift.io", "DeploymentConfig", Effect::Workload),
@@ -253,7 +266,6 @@ const GROUPS: &[(&str, Effect)] = &[
     ("coordination.k8s.io", Effect::None),
     ("crd.antrea.io", Effect::Policy),
     ("crd.projectcalico.org", Effect::Policy),
-    ("discovery.k8s.io", Effect::Way),
     ("elbv2.k8s.aws", Effect::Way),
     ("events.k8s.io", Effect::None),
     ("extensions.istio.io", Effect::Policy),
@@ -340,6 +352,9 @@ mod tests {
         assert_eq!(classify("networking.k8s.io/v2", "NetworkPolicy"), Class::WrongVersion(Model::NetworkPolicy));
         assert_eq!(classify("networking.k8s.io/v1", "NetworkPolcy"), Class::Misspelt(Model::NetworkPolicy));
         assert_eq!(classify("v1", "pod"), Class::Misspelt(Model::Pod));
+        assert_eq!(classify("discovery.k8s.io/v1beta1", "EndpointSlice"), Class::Legacy(Model::EndpointSlice));
+        assert_eq!(classify("v1", "EndpointSlice"), Class::WrongVersion(Model::EndpointSlice));
+        assert_eq!(classify("v1", "Servce"), Class::Misspelt(Model::Service));
     }
 
     #[test]
