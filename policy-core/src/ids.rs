@@ -59,6 +59,10 @@ id_type!(
     IngressId
 );
 id_type!(
+    /// An Ingress controller or a Gateway.
+    ProxyId
+);
+id_type!(
     /// A ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy.
     ClusterPolicyId
 );

@@ -19,6 +19,7 @@ pub mod profile;
 pub mod service;
 pub mod tier;
 pub mod verdict;
+pub mod way;
 pub mod way_profile;
 
 pub use address::{AddressSet, Family};
@@ -42,4 +43,5 @@ pub use tier::{
     TierPeers, TierRule,
 };
 pub use verdict::{Condition, End, Flag, Judge, Judgement, KnobSet, Outcome, RuleRef, TierRuleRef, Verdict};
+pub use way::{Finding, Hop, Leg, Proviso, Way, WayKind};
 pub use way_profile::WayProfile;

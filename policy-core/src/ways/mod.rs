@@ -1,3 +1,4 @@
-//! Ways in: what stands between a client and a pod.
+//! Ways: how connections and requests get to pods (M-6, M-8).
 
 pub mod ingress;
+pub mod requests;
