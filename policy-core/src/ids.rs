@@ -55,6 +55,10 @@ id_type!(
     ServiceId
 );
 id_type!(
+    /// An Ingress.
+    IngressId
+);
+id_type!(
     /// An Ingress controller or a Gateway.
     ProxyId
 );

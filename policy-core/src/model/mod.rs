@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod flow;
 pub mod hit;
 pub mod http;
+pub mod ingress;
 pub mod interval;
 pub mod labels;
 pub mod leg;

@@ -8,6 +8,7 @@ pub mod endpoints;
 pub mod entry;
 mod forward;
 pub mod host_ports;
+pub mod ingress;
 pub mod kube_proxy;
 pub mod proxied;
 pub mod requests;

@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
         let object = cluster.pods.at(pod);
         let from = match entry.kind {
             WayKind::HostPort | WayKind::HostNetwork => {
-                node_clients(self.analysis, object.node, self.judging.outside())
+                node_clients(self.analysis, entry.kind, object.node, self.judging.outside())
             }
             kind => entry::routed(self.analysis, kind, self.judging.outside()),
         };
