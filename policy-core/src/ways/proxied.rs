@@ -230,6 +230,11 @@ impl Walk<'_> {
     fn to_backend(&mut self, arrival: &Arrival, parts: &[Part], proxy: &Proxy, backend: &Backend) -> Vec<Reached> {
         let (service, at) = match &backend.target {
             BackendTarget::Service { service, port, .. } => (*service, *port),
+            // ING-15: whoever the name stands for; policies of the proxy's own pods may have a say.
+            BackendTarget::External { service, port } => {
+                let hop = Some(Hop::Service { service: *service, at: None, port: *port });
+                return vec![Reached { hop, pods: Vec::new(), address: None, port: *port, parts: parts.to_vec() }];
+            }
             BackendTarget::Invalid { rule, .. } => {
                 let nobody = Finding::of(Verdict::NoListener, rule);
                 let parts = parts.iter().map(|part| part.clone().and(nobody.clone())).collect();
