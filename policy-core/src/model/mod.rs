@@ -47,5 +47,5 @@ pub use tier::{
     TierPeers, TierRule,
 };
 pub use verdict::{Condition, End, Flag, Judge, Judgement, KnobSet, Outcome, RuleRef, TierRuleRef, Verdict};
-pub use way::{Finding, Hop, Leg, Proviso, Way, WayKind};
+pub use way::{Finding, Hop, Leg, Proviso, WayKind};
 pub use way_profile::WayProfile;

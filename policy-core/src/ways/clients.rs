@@ -107,7 +107,7 @@ impl<'a> Judging<'a> {
                 vec![with(part.clients.clone(), *party, judgement)]
             }
             Clients::Outside(addresses) => {
-                let cells = self.from_outside(flow);
+                let cells = self.heard_outside(flow);
                 let meant = cells.iter().filter_map(|(cell, judgement)| {
                     let here = cell.intersection(addresses);
                     let first = here.first()?;
@@ -128,7 +128,7 @@ impl<'a> Judging<'a> {
     }
 
     /// What every address outside gets to hear, by what it is.
-    fn from_outside(&mut self, flow: &Flow) -> Rc<[(AddressSet, Judgement)]> {
+    fn heard_outside(&mut self, flow: &Flow) -> Rc<[(AddressSet, Judgement)]> {
         let Party::Pod(pod) = flow.destination else { return self.cells(flow).into() };
         let it = self.analysis.cluster.pods.at(pod);
         let key = (

@@ -13,13 +13,13 @@ use crate::model::http::{
 };
 use crate::model::premise::{self, Whereabouts};
 use crate::model::{
-    AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, Party, Proviso, Verdict, WayKind,
+    AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, Party, Protocol, Proviso, Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Part, best, split};
 use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::forward::{connection, destination, usable};
 use crate::ways::requests::{Region, partition};
-use crate::ways::walk::{Leading, Walk};
+use crate::ways::walk::{Walk, Way};
 
 /// Which requests take a way.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,14 +38,16 @@ pub struct Requests {
     pub origin: RouteOrigin,
 }
 
-/// A way through a proxy.
+/// What a proxy does with the requests of a way.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Through {
-    /// The way.
-    pub way: Leading,
-    /// Which requests take it.
+pub struct Served {
+    /// The proxy.
+    pub proxy: ProxyId,
+    /// Its port.
+    pub port: u16,
+    /// Which requests take the way.
     pub requests: Requests,
-    /// What the proxy does.
+    /// What the proxy does with them.
     pub then: Action,
     /// Whether the backend gets copies only (GW-10).
     pub mirror: bool,
@@ -54,6 +56,8 @@ pub struct Through {
 /// Clients that have come to a proxy.
 #[derive(Clone, Debug)]
 pub struct Arrival {
+    /// The proxy and its port.
+    pub proxy: (ProxyId, u16),
     /// The hops so far, the proxy among them.
     pub hops: Vec<Hop>,
     /// The proxy's pod; `None` when no pod runs it, or the input lacks it.
@@ -66,7 +70,8 @@ impl Walk<'_> {
     /// The ways to a port of a proxy: through whatever leads to its pods there.
     pub fn arrive(&mut self, clients: &Clients, id: ProxyId, proxy: &Proxy, port: &ProxyPort) -> Vec<Arrival> {
         let hop = Hop::Proxy { proxy: id, port: port.port };
-        let bare = |parts: Vec<Part>| vec![Arrival { hops: vec![hop.clone()], pod: None, parts }];
+        let bare =
+            |parts: Vec<Part>| vec![Arrival { proxy: (id, port.port), hops: vec![hop.clone()], pod: None, parts }];
         let rule = if proxy.kind == ProxyKind::Gateway { "GW-16" } else { "ING-13" };
         match &proxy.pods {
             ProxyPods::Outside(_) | ProxyPods::OutsideUnknown => bare(vec![Part::start(clients.clone(), rule)]),
@@ -83,7 +88,7 @@ impl Walk<'_> {
                             continue;
                         }
                         let hops = way.hops.into_iter().chain([hop.clone()]).collect();
-                        arrivals.push(Arrival { hops, pod, parts: way.parts });
+                        arrivals.push(Arrival { proxy: (id, port.port), hops, pod, parts: way.parts });
                     }
                 }
                 if arrivals.is_empty() {
@@ -147,7 +152,7 @@ impl Walk<'_> {
         proxy: &Proxy,
         listener: &Listener,
         within: &RequestMatch,
-    ) -> Vec<Through> {
+    ) -> Vec<Way> {
         let mut ways = Vec::new();
         for region in partition(&listener.router, within) {
             for arrival in arrivals {
@@ -157,30 +162,15 @@ impl Walk<'_> {
         ways
     }
 
-    fn serve_region(
-        &mut self,
-        arrival: &Arrival,
-        proxy: &Proxy,
-        listener: &Listener,
-        region: &Region<'_>,
-    ) -> Vec<Through> {
+    fn serve_region(&mut self, arrival: &Arrival, proxy: &Proxy, listener: &Listener, region: &Region<'_>) -> Vec<Way> {
         let requests = requests(listener, region);
         let kind = match (proxy.kind, listener.app) {
             (ProxyKind::Gateway, _) => WayKind::Gateway,
             (ProxyKind::Ingress, App::Http) => WayKind::Ingress,
             (ProxyKind::Ingress, App::Opaque) => WayKind::L4,
         };
-        let protocol =
-            arrival.hops.iter().find_map(|_| self.protocol_of(arrival)).unwrap_or(crate::model::Protocol::Tcp);
-        let ends = |hops: Vec<Hop>, pods: Vec<PodId>, address, port: u16, parts: Vec<Part>| Leading {
-            kind,
-            protocol,
-            hops,
-            pods,
-            address,
-            port,
-            parts,
-        };
+        let first = arrival.parts.iter().find_map(|part| part.legs.first());
+        let protocol = first.map_or(Protocol::Tcp, |leg| leg.flow.protocol);
         let nothing = Action::Answer { status: 404, why: Name::from("no rule takes it") };
         let (then, rule) = region.rule.map_or((nothing, "ING-7"), |rule| (rule.then.clone(), rule.rule));
         let mut parts = arrival.parts.clone();
@@ -195,18 +185,31 @@ impl Walk<'_> {
             let doubt = Finding::of(Verdict::Undefined, rule);
             parts = parts.into_iter().map(|part| part.and(doubt.clone())).collect();
         }
-        let through =
-            |way: Leading, mirror: bool| Through { way, requests: requests.clone(), then: then.clone(), mirror };
+        let way = |hops: Vec<Hop>, end: Ending, mirror: bool| Way {
+            kind,
+            protocol,
+            hops,
+            pods: end.pods,
+            address: end.address,
+            port: end.port,
+            parts: end.parts,
+            served: Some(Box::new(Served {
+                proxy: arrival.proxy.0,
+                port: arrival.proxy.1,
+                requests: requests.clone(),
+                then: then.clone(),
+                mirror,
+            })),
+        };
         match &then {
             Action::Forward { backends, mirrors, .. } => {
                 let used = backends.iter().filter(|backend| backend.weight > 0).map(|backend| (backend, false));
                 let used: Vec<_> = used.chain(mirrors.iter().map(|backend| (backend, true))).collect();
                 let mut ways = Vec::new();
                 for (backend, mirror) in used {
-                    for way in self.to_backend(arrival, &parts, proxy, backend) {
-                        let hops = arrival.hops.iter().cloned().chain(way.hop).collect();
-                        let way = ends(hops, way.pods, way.address, way.port, way.parts);
-                        ways.push(through(way, mirror));
+                    for (hop, end) in self.reach_backend(arrival, &parts, proxy, backend) {
+                        let hops = arrival.hops.iter().cloned().chain(hop).collect();
+                        ways.push(way(hops, end, mirror));
                     }
                 }
                 ways
@@ -214,31 +217,33 @@ impl Walk<'_> {
             Action::Undefined(_) => {
                 let doubt = Finding::of(Verdict::Undefined, rule);
                 let parts = parts.into_iter().map(|part| part.and(doubt.clone())).collect();
-                vec![through(ends(arrival.hops.clone(), Vec::new(), None, 0, parts), false)]
+                vec![way(arrival.hops.clone(), Ending::nowhere(parts), false)]
             }
             Action::Redirect(_) | Action::Answer { .. } => {
-                vec![through(ends(arrival.hops.clone(), Vec::new(), None, 0, parts), false)]
+                vec![way(arrival.hops.clone(), Ending::nowhere(parts), false)]
             }
         }
     }
 
-    fn protocol_of(&self, arrival: &Arrival) -> Option<crate::model::Protocol> {
-        arrival.parts.iter().find_map(|part| part.legs.first()).map(|leg| leg.flow.protocol)
-    }
-
     /// From the proxy to the endpoints of a backend (ING-14).
-    fn to_backend(&mut self, arrival: &Arrival, parts: &[Part], proxy: &Proxy, backend: &Backend) -> Vec<Reached> {
+    fn reach_backend(
+        &mut self,
+        arrival: &Arrival,
+        parts: &[Part],
+        proxy: &Proxy,
+        backend: &Backend,
+    ) -> Vec<(Option<Hop>, Ending)> {
         let (service, at) = match &backend.target {
             BackendTarget::Service { service, port, .. } => (*service, *port),
             // ING-15: whoever the name stands for; policies of the proxy's own pods may have a say.
             BackendTarget::External { service, port } => {
                 let hop = Some(Hop::Service { service: *service, at: None, port: *port });
-                return vec![Reached { hop, pods: Vec::new(), address: None, port: *port, parts: parts.to_vec() }];
+                return vec![(hop, Ending { port: *port, ..Ending::nowhere(parts.to_vec()) })];
             }
             BackendTarget::Invalid { rule, .. } => {
                 let nobody = Finding::of(Verdict::NoListener, rule);
                 let parts = parts.iter().map(|part| part.clone().and(nobody.clone())).collect();
-                return vec![Reached { hop: None, pods: Vec::new(), address: None, port: 0, parts }];
+                return vec![(None, Ending::nowhere(parts))];
             }
         };
         let cluster = &self.analysis.cluster;
@@ -263,7 +268,7 @@ impl Walk<'_> {
             // GW-9, ING-3: the Service has nobody behind it.
             let nobody = Finding::of(Verdict::NoListener, "KP-4");
             let parts = parts.iter().map(|part| part.clone().and(nobody.clone())).collect();
-            return vec![Reached { hop, pods: Vec::new(), address: None, port: 0, parts }];
+            return vec![(hop, Ending::nowhere(parts))];
         }
         let mut reached = Vec::new();
         for (endpoint, number, mut pods, families) in groups.into_values() {
@@ -282,7 +287,7 @@ impl Walk<'_> {
             pods.sort_unstable();
             pods.dedup();
             let address = endpoint.address.filter(|_| endpoint.pod.is_none());
-            reached.push(Reached { hop: hop.clone(), pods, address, port: number, parts: best(after) });
+            reached.push((hop.clone(), Ending { pods, address, port: number, parts: best(after) }));
         }
         reached
     }
@@ -391,13 +396,19 @@ impl Walk<'_> {
     }
 }
 
-/// Endpoints of a backend that are alike.
-struct Reached {
-    hop: Option<Hop>,
+/// Where a way ends.
+struct Ending {
     pods: Vec<PodId>,
     address: Option<std::net::IpAddr>,
     port: u16,
     parts: Vec<Part>,
+}
+
+impl Ending {
+    /// It leads nowhere.
+    fn nowhere(parts: Vec<Part>) -> Self {
+        Self { pods: Vec::new(), address: None, port: 0, parts }
+    }
 }
 
 /// What people call the ports of a proxy's Service.

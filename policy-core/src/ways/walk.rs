@@ -20,10 +20,11 @@ use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::forward::{
     self, Standing, Treatment, connection, destination, node_clients, treatment, usable, usable_on_own_nodes,
 };
+use crate::ways::proxied::Served;
 
 /// A way to one destination, for all who may take it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Leading {
+pub struct Way {
     /// The kind of its entry.
     pub kind: WayKind,
     /// The protocol of its first leg.
@@ -38,6 +39,8 @@ pub struct Leading {
     pub port: u16,
     /// What becomes of whom.
     pub parts: Vec<Part>,
+    /// What a proxy on the way makes of requests; `None` when there is no proxy.
+    pub served: Option<Box<Served>>,
 }
 
 /// What tells endpoints apart: workload, what policies know, node, address of one that is no pod, port.
@@ -73,7 +76,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Where clients come from an entry. Always at least one way: one that leads nowhere says why.
-    pub fn enter(&mut self, clients: &Clients, entry: &Entry) -> Vec<Leading> {
+    pub fn enter(&mut self, clients: &Clients, entry: &Entry) -> Vec<Way> {
         match &entry.leads {
             Leads::Service { service, port, frontend, balancer } => {
                 self.enter_service(clients, entry, (*service, *port), *frontend, *balancer)
@@ -96,14 +99,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A host port, a port of a pod on the host's network, or a pod's own address: the client is seen as it is.
-    fn enter_pod(
-        &mut self,
-        clients: &Clients,
-        entry: &Entry,
-        pod: PodId,
-        port: u16,
-        rule: &'static str,
-    ) -> Vec<Leading> {
+    fn enter_pod(&mut self, clients: &Clients, entry: &Entry, pod: PodId, port: u16, rule: &'static str) -> Vec<Way> {
         let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
         let object = cluster.pods.at(pod);
         let from = match entry.kind {
@@ -129,7 +125,7 @@ impl<'a> Walk<'a> {
         if is_assumed {
             parts.iter_mut().for_each(hypothetical);
         }
-        vec![Leading {
+        vec![Way {
             kind: entry.kind,
             protocol: entry.protocol,
             hops: vec![entry.hop(self.analysis)],
@@ -137,6 +133,7 @@ impl<'a> Walk<'a> {
             address: None,
             port,
             parts,
+            served: None,
         }]
     }
 
@@ -154,7 +151,7 @@ impl<'a> Walk<'a> {
         (service, at): (ServiceId, usize),
         frontend: Frontend,
         balancer: Option<LoadBalancerKind>,
-    ) -> Vec<Leading> {
+    ) -> Vec<Way> {
         let analysis = self.analysis;
         let object = analysis.cluster.services.at(service);
         let Some(port) = object.ports.get(at) else { return Vec::new() };
@@ -171,7 +168,7 @@ impl<'a> Walk<'a> {
             parts.iter_mut().for_each(hypothetical);
         }
         let hops = vec![entry.hop(analysis)];
-        let leading = |pods: Vec<PodId>, address: Option<IpAddr>, port: u16, parts: Vec<Part>| Leading {
+        let leading = |pods: Vec<PodId>, address: Option<IpAddr>, port: u16, parts: Vec<Part>| Way {
             kind: entry.kind,
             protocol: entry.protocol,
             hops: hops.clone(),
@@ -179,6 +176,7 @@ impl<'a> Walk<'a> {
             address,
             port,
             parts,
+            served: None,
         };
         let policy = match frontend {
             Frontend::ClusterIp => object.internal_policy,
@@ -287,17 +285,17 @@ impl<'a> Walk<'a> {
             let flow = connection(target, family, step.port.protocol, step.group.port, None, None);
             match (&part.clients, step.balancer) {
                 (_, Some(LoadBalancerKind::ProxyNodePort | LoadBalancerKind::ProxyPod | LoadBalancerKind::L7)) => {
-                    parts.extend(self.from_balancer(part, step, flow));
+                    parts.extend(self.for_balancer(part, step, flow));
                 }
-                (Clients::Outside(_), _) => parts.extend(self.from_outside(part, step, flow)),
-                (Clients::Party(party), _) => parts.extend(self.from_inside(part, *party, step, flow)),
+                (Clients::Outside(_), _) => parts.extend(self.for_outside(part, step, flow)),
+                (Clients::Party(party), _) => parts.extend(self.for_inside(part, *party, step, flow)),
             }
         }
         parts
     }
 
     /// SVC-23: the load balancer opens a connection of its own.
-    fn from_balancer(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
+    fn for_balancer(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
         let source = match &step.entry.at {
             At::Balancer(Some(at), _) => at.parse().ok().filter(|ip| Family::of(*ip) == flow.family),
             _ => None,
@@ -315,7 +313,7 @@ impl<'a> Walk<'a> {
         each.iter().map(|flow| self.judging.step_as(part, flow)).collect()
     }
 
-    fn from_outside(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
+    fn for_outside(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
         let analysis = self.analysis;
         let outside = self.judging.outside().clone();
         let Treatment { masquerade, .. } = treatment(analysis, step.frontend, step.policy, Standing::Other);
@@ -346,7 +344,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A pod or a process of a node: its own node has the rules, or the node whose port it dials (KP-3, KP-8).
-    fn from_inside(&mut self, part: &Part, party: Party, step: &Step<'_>, flow: Flow) -> Vec<Part> {
+    fn for_inside(&mut self, part: &Part, party: Party, step: &Step<'_>, flow: Flow) -> Vec<Part> {
         let analysis = self.analysis;
         let cluster = &analysis.cluster;
         let (node, standing) = match party {
