@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! PATH… ─ discover ─▶ case files ─┬─ reach ────▶ cluster states, questions ─┐
+//!                                 ├─ ingress ──▶ requests to backends       │
 //!                                 ├─ validate ─▶ manifests taken or refused ├─▶ report ─▶ lines, exit status
 //!                                 └─ peer ─────▶ lists of connections ──────┘
 //! ```
@@ -10,6 +11,7 @@
 //! [`lower`](mod@policy_core::lower), and one of the two evaluators.
 
 pub mod discover;
+pub mod ingress;
 pub mod peer;
 pub mod pipeline;
 pub mod reach;
