@@ -3,6 +3,7 @@
 //! ```text
 //! PATH… ─ discover ─▶ case files ─┬─ reach ────────▶ cluster states, questions ─┐
 //!                                 ├─ service_flow ─▶ packets on a node ─────────┤
+//!                                 ├─ ingress ──────▶ requests to backends ──────┤
 //!                                 ├─ validate ─────▶ manifests taken or refused ├─▶ report ─▶ lines, exit status
 //!                                 └─ peer ─────────▶ lists of connections ──────┘
 //! ```
@@ -11,6 +12,7 @@
 //! [`lower`](mod@policy_core::lower), and one of the two evaluators.
 
 pub mod discover;
+pub mod ingress;
 pub mod peer;
 pub mod pipeline;
 pub mod reach;

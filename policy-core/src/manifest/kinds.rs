@@ -352,6 +352,11 @@ mod tests {
         assert_eq!(classify("networking.k8s.io/v2", "NetworkPolicy"), Class::WrongVersion(Model::NetworkPolicy));
         assert_eq!(classify("networking.k8s.io/v1", "NetworkPolcy"), Class::Misspelt(Model::NetworkPolicy));
         assert_eq!(classify("v1", "pod"), Class::Misspelt(Model::Pod));
+        // ING-2
+        for version in ["extensions/v1beta1", "networking.k8s.io/v1beta1"] {
+            assert_eq!(classify(version, "Ingress"), Class::Legacy(Model::Ingress));
+        }
+        assert_eq!(classify("networking.k8s.io/v1", "IngressClass"), Class::Modelled(Model::IngressClass));
         assert_eq!(classify("discovery.k8s.io/v1beta1", "EndpointSlice"), Class::Legacy(Model::EndpointSlice));
         assert_eq!(classify("v1", "EndpointSlice"), Class::WrongVersion(Model::EndpointSlice));
         assert_eq!(classify("v1", "Servce"), Class::Misspelt(Model::Service));
@@ -374,7 +379,6 @@ mod tests {
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
             ("v1", "Secret", Effect::None),
-            ("v1", "Service", Effect::Way),
             ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),
