@@ -4,6 +4,7 @@
 //! and nothing is dropped silently: what cannot be used is a [`Diagnostic`] at its place. The result does not
 //! depend on the order of the input, and equal names, label sets and port lists share one allocation.
 
+mod access;
 mod addresses;
 mod cluster_policy;
 mod context;
@@ -55,6 +56,7 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
     let lowered = workloads::lower(&input, &namespaces, &nodes, &mut context);
     let policies = network_policy::lower(&input, &namespaces.ids, &mut context);
     let cluster_policies = cluster_policy::lower(&input, &mut context);
+    let rbac = access::lower(&input, &mut context);
 
     if lowered.workloads.is_empty() {
         // IN-8
@@ -64,13 +66,14 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
             ),
         );
     }
-    cluster.incomplete |= policies.refused || cluster_policies.refused;
+    cluster.incomplete |= policies.refused || cluster_policies.refused || rbac.refused;
     cluster.namespaces = namespaces.namespaces;
     cluster.nodes = nodes.nodes;
     cluster.workloads = lowered.workloads;
     cluster.pods = lowered.pods;
     cluster.policies = policies.policies;
     cluster.cluster_policies = cluster_policies.policies;
+    cluster.rbac = rbac.rbac;
     cluster.not_modelled = not_modelled(snapshot, &mut context);
     (cluster, context.into_diagnostics())
 }

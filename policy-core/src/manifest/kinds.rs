@@ -21,10 +21,15 @@ pub(crate) enum Model {
     ClusterNetworkPolicy,
     AdminNetworkPolicy,
     BaselineAdminNetworkPolicy,
+    Role,
+    ClusterRole,
+    RoleBinding,
+    ClusterRoleBinding,
+    ServiceAccount,
 }
 
 /// Name, current apiVersion, and the versions of old that had the same shape.
-const MODELS: [(Model, &str, &str, &[&str]); 14] = [
+const MODELS: [(Model, &str, &str, &[&str]); 19] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -39,10 +44,20 @@ const MODELS: [(Model, &str, &str, &[&str]); 14] = [
     (Model::ClusterNetworkPolicy, "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", &[]),
     (Model::AdminNetworkPolicy, "AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
     (Model::BaselineAdminNetworkPolicy, "BaselineAdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
+    (Model::Role, "Role", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (Model::ClusterRole, "ClusterRole", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (Model::RoleBinding, "RoleBinding", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (
+        Model::ClusterRoleBinding,
+        "ClusterRoleBinding",
+        "rbac.authorization.k8s.io/v1",
+        &["rbac.authorization.k8s.io/v1beta1"],
+    ),
+    (Model::ServiceAccount, "ServiceAccount", "v1", &[]),
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
-const OWN_GROUPS: [&str; 5] = ["", "apps", "batch", "extensions", "networking.k8s.io"];
+const OWN_GROUPS: [&str; 6] = ["", "apps", "batch", "extensions", "networking.k8s.io", "rbac.authorization.k8s.io"];
 
 impl Model {
     fn row(self) -> Option<&'static (Model, &'static str, &'static str, &'static [&'static str])> {
@@ -61,7 +76,17 @@ impl Model {
 
     /// Whether its objects live in a namespace.
     pub(crate) fn is_namespaced(self) -> bool {
-        !matches!(self, Model::Namespace | Model::Node) && !self.is_cluster_policy()
+        let of_the_cluster =
+            matches!(self, Model::Namespace | Model::Node | Model::ClusterRole | Model::ClusterRoleBinding);
+        !of_the_cluster && !self.is_cluster_policy()
+    }
+
+    /// Whether it says who may ask the API server for what.
+    pub(crate) fn is_access(self) -> bool {
+        matches!(
+            self,
+            Model::Role | Model::ClusterRole | Model::RoleBinding | Model::ClusterRoleBinding | Model::ServiceAccount
+        )
     }
 
     /// Whether it is a policy for the whole cluster.
@@ -149,7 +174,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("", "ResourceQuota", Effect::None),
     ("", "Secret", Effect::None),
     ("", "Service", Effect::Way),
-    ("", "ServiceAccount", Effect::None),
     ("apps", "ControllerRevision", Effect::None),
     ("apps.openshift.io", "DeploymentConfig", Effect::Workload),
     ("argoproj.io", "AnalysisRun", Effect::Workload),
@@ -343,7 +367,6 @@ mod tests {
         for (version, kind, effect) in [
             ("v1", "ConfigMap", Effect::None),
             ("v1", "Service", Effect::Way),
-            ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "ExternalNetworkSet", Effect::Policy),

@@ -39,6 +39,12 @@ pub(crate) fn subdomain(text: &str) -> Result<(), Fault> {
     if text.split('.').all(part) { Ok(()) } else { Err(Fault::Characters) }
 }
 
+/// A segment of a path: no `/`, no `%`, and neither `.` nor `..`.
+fn segment(text: &str) -> Result<(), Fault> {
+    let valid = !text.is_empty() && !text.contains(['/', '%']) && !matches!(text, "." | "..");
+    if valid { Ok(()) } else { Err(Fault::Characters) }
+}
+
 /// IN-15
 pub(crate) fn check(
     text: Text<'_>,
@@ -49,7 +55,12 @@ pub(crate) fn check(
 ) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let place = |path: &[&str]| node.at(path).map(|node| text.node(node)).or(head.kind.span);
-    let rule = if model == Model::Namespace { label } else { subdomain };
+    let rule = match model {
+        Model::Namespace => label,
+        // `system:node` is a good name for a role, for an account it is not.
+        _ if model.is_access() && model != Model::ServiceAccount => segment,
+        _ => subdomain,
+    };
     match (metadata.name.as_deref(), metadata.generate_name.as_deref()) {
         (None | Some(""), None | Some("")) => {
             // A name of the wrong type has been reported already.

@@ -19,6 +19,7 @@ use serde::de::IgnoredAny;
 
 use crate::diagnostic::{Diagnostic, Severity};
 
+use super::access::{ClusterRole, Role, RoleBinding, ServiceAccount};
 use super::decode::Context;
 use super::findings::Text;
 use super::kinds::Model;
@@ -73,6 +74,10 @@ pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Seve
         Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy => {
             run::<AdminNetworkPolicySpec, IgnoredAny>(&context, node);
         }
+        Model::Role => drop(context.decode::<Role>(node)),
+        Model::ClusterRole => drop(context.decode::<ClusterRole>(node)),
+        Model::RoleBinding | Model::ClusterRoleBinding => drop(context.decode::<RoleBinding>(node)),
+        Model::ServiceAccount => drop(context.decode::<ServiceAccount>(node)),
     }
     context.found()
 }

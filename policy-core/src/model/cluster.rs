@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::ids::{ClusterPolicyId, IdVec, NamespaceId, NodeId, PodId, PolicyId, ServiceId, WorkloadId};
-use crate::model::{ClusterPolicy, Family, LabelSet, Name, NetworkPolicy, Protocol, Service, Slice};
+use crate::model::{ClusterPolicy, Family, LabelSet, Name, NetworkPolicy, Protocol, Rbac, Service, Slice};
 use crate::snapshot::Effect;
 use crate::source::Span;
 
@@ -28,6 +28,8 @@ pub struct Cluster {
     pub services: IdVec<ServiceId, Service>,
     /// Endpoints that the input gives, by Service, name (SVC-10).
     pub slices: Vec<Slice>,
+    /// Who may ask the API server for what (API-2).
+    pub rbac: Rbac,
     /// Objects that could change an answer and are not modelled.
     pub not_modelled: Vec<NotModelled>,
     /// Whether part of the input was skipped.
@@ -189,6 +191,14 @@ pub struct Pod {
     pub v6: Option<Ipv6Addr>,
     /// `hostNetwork: true` (NP-22).
     pub host_network: bool,
+    /// The ServiceAccount of its namespace in whose name it asks the API server (API-11).
+    pub service_account: Name,
+    /// Whether the account's token is mounted, where the pod itself says so (API-11).
+    pub automount: Option<bool>,
+    /// Whether names are asked of the cluster's DNS (DNS-1).
+    pub cluster_dns: bool,
+    /// Whether it is told of Services in environment variables (API-12).
+    pub service_links: bool,
     /// Declared ports: containers first, then native sidecars (NP-16).
     pub ports: Arc<[ContainerPort]>,
     /// How real it is.

@@ -4,6 +4,7 @@
 //! reader's business: see [`manifest`](crate::manifest). Nothing here is interpreted: defaults, validation and
 //! ownership belong to [`lower`](crate::lower).
 
+mod access;
 mod network_policy;
 mod tier;
 mod workload;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 use crate::source::{Span, Spanned};
 
+pub use access::{AccessRule, AggregationRule, RoleBindingBody, RoleBody, RoleRef, ServiceAccountBody, Subject};
 pub use network_policy::{
     EgressRule, IngressRule, IpBlock, NetworkPolicyBody, NetworkPolicySpec, PolicyPeer, PolicyPort,
 };
@@ -79,6 +81,12 @@ pub enum Body {
     NetworkPolicy(Box<NetworkPolicyBody>),
     /// policy.networking.k8s.io ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy.
     ClusterPolicy(Box<ClusterPolicyBody>),
+    /// rbac.authorization.k8s.io Role or ClusterRole.
+    Role(Box<RoleBody>),
+    /// rbac.authorization.k8s.io RoleBinding or ClusterRoleBinding.
+    RoleBinding(Box<RoleBindingBody>),
+    /// v1 ServiceAccount.
+    ServiceAccount(ServiceAccountBody),
     /// A kind that is not modelled, and what ignoring it means.
     NotModelled(Effect),
 }
@@ -86,7 +94,7 @@ pub enum Body {
 /// How an object that is not modelled could change an answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Effect {
-    /// It cannot: ConfigMap, ServiceAccount, StorageClass ….
+    /// It cannot: ConfigMap, LimitRange, StorageClass ….
     None,
     /// It may allow or deny flows: CiliumNetworkPolicy, AuthorizationPolicy ….
     Policy,

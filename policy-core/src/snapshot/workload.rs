@@ -51,6 +51,16 @@ pub struct PodSpec {
     pub node_name: Option<Arc<str>>,
     /// `hostNetwork`.
     pub host_network: Option<bool>,
+    /// `serviceAccountName`.
+    pub service_account_name: Option<Arc<str>>,
+    /// `serviceAccount`, its name of old.
+    pub service_account: Option<Arc<str>>,
+    /// `automountServiceAccountToken`.
+    pub automount_service_account_token: Option<bool>,
+    /// `dnsPolicy`.
+    pub dns_policy: Option<Arc<str>>,
+    /// `enableServiceLinks`.
+    pub enable_service_links: Option<bool>,
     /// `containers`.
     pub containers: Option<Vec<Container>>,
     /// `initContainers`; those with `restartPolicy: Always` are native sidecars (NP-16).
