@@ -26,6 +26,7 @@ pub mod snapshot;
 pub mod source;
 pub mod spec;
 pub mod ties;
+pub mod ways;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

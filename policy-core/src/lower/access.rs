@@ -293,7 +293,7 @@ mod tests {
 
     fn bound(role: &str, binding: &str) -> (Cluster, Vec<String>) {
         let role_text = ROLE.replace("ROLE", role);
-        let subjects = "subjects: [{kind: User, name: jane}, {kind: ServiceAccount, name: web, namespace: y}]";
+        let subjects = "subjects: [{kind: User, name: jane}, {kind: ServiceAccount, name: web, namespace: z}]";
         read(&format!("{role_text}{HEAD}kind: {binding}\nroleRef: {{kind: {role}, name: a}}\n{subjects}\n"))
     }
 
@@ -306,7 +306,7 @@ mod tests {
         assert!(matches!(cluster.rbac.access(&jane, &get("x")), Access::Granted(Grant::Rule { rule: 0, .. })));
         assert_eq!(cluster.rbac.access(&jane, &get("y")), Access::Denied);
         assert_eq!(cluster.rbac.access(&User::named("joe"), &get("x")), Access::Denied);
-        let account = User::service_account("y", "web");
+        let account = User::service_account("z", "web");
         assert!(matches!(cluster.rbac.access(&account, &get("x")), Access::Granted(_)));
         let (cluster, _) = bound("ClusterRole", "ClusterRoleBinding");
         assert!(matches!(cluster.rbac.access(&jane, &get("y")), Access::Granted(_)));

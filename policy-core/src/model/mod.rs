@@ -4,6 +4,7 @@
 //! evaluators ([`spec`](crate::spec) and [`compile`](mod@crate::compile)) share this module and nothing more.
 
 pub mod address;
+pub mod api_server;
 pub mod cluster;
 pub mod flow;
 pub mod hit;
