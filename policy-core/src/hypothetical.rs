@@ -187,6 +187,11 @@ fn add_pod(cluster: &mut Cluster, namespace: NamespaceId, name: Name, labels: La
         cluster_dns: true,
         service_links: true,
         ports: Arc::from([]),
+        host_ports: Arc::from([]),
+        ready: None,
+        terminating: false,
+        hostname: None,
+        subdomain: None,
         state: PodState::Template,
         span: None,
     })

@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod model;
 pub mod near;
 pub mod query;
+pub mod selection;
 pub mod snapshot;
 pub mod source;
 pub mod spec;

@@ -7,8 +7,8 @@ use crate::lower::LowerOptions;
 use crate::lower::context::Context;
 use crate::model::{ClusterPolicyKind, Name};
 use crate::snapshot::{
-    Body, ClusterPolicyBody, NetworkPolicyBody, NodeBody, Object, PodBody, RoleBindingBody, RoleBody,
-    ServiceAccountBody, Snapshot, WorkloadBody,
+    Body, ClusterPolicyBody, EndpointSliceBody, EndpointsBody, NetworkPolicyBody, NodeBody, Object, PodBody,
+    RoleBindingBody, RoleBody, ServiceAccountBody, ServiceBody, Snapshot, WorkloadBody,
 };
 
 /// Namespace and name.
@@ -33,6 +33,12 @@ pub(super) struct Input<'a> {
     pub(super) workloads: BTreeMap<OwnerKey, (&'a Object, &'a WorkloadBody)>,
     /// NetworkPolicies.
     pub(super) policies: BTreeMap<Key, (&'a Object, &'a NetworkPolicyBody)>,
+    /// Services.
+    pub(super) services: BTreeMap<Key, (&'a Object, &'a ServiceBody)>,
+    /// Endpoints.
+    pub(super) endpoints: BTreeMap<Key, (&'a Object, &'a EndpointsBody)>,
+    /// EndpointSlices.
+    pub(super) slices: BTreeMap<Key, (&'a Object, &'a EndpointSliceBody)>,
     /// Cluster-wide policies.
     pub(super) cluster_policies: BTreeMap<(ClusterPolicyKind, Name), (&'a Object, &'a ClusterPolicyBody)>,
     /// Roles, and ClusterRoles without a namespace.
@@ -83,6 +89,12 @@ impl<'a> Input<'a> {
                 self.namespaces.entry(namespace.clone()).or_default();
                 keep(&mut self.policies, (namespace, name), object, &**body)
             }
+            Body::Service(body) => {
+                self.namespaces.entry(namespace.clone()).or_default();
+                keep(&mut self.services, (namespace, name), object, &**body)
+            }
+            Body::Endpoints(body) => keep(&mut self.endpoints, (namespace, name), object, &**body),
+            Body::EndpointSlice(body) => keep(&mut self.slices, (namespace, name), object, &**body),
             Body::ClusterPolicy(body) => {
                 let kind = match &*object.kind {
                     "AdminNetworkPolicy" => ClusterPolicyKind::AdminNetworkPolicy,

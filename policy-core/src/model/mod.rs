@@ -24,8 +24,8 @@ pub mod way_profile;
 
 pub use address::{AddressSet, Family};
 pub use cluster::{
-    Cluster, ContainerPort, Namespace, Node, NodeAddress, NodeAddressKind, NotModelled, Pod, PodState, Workload,
-    WorkloadKind,
+    Cluster, ContainerPort, HostPort, Namespace, Node, NodeAddress, NodeAddressKind, NotModelled, Pod, PodState,
+    Workload, WorkloadKind,
 };
 pub use flow::{Flow, Masquerader, Party};
 pub use hit::{Doubts, Hit};

@@ -138,7 +138,6 @@ enum Side {
     Destination,
 }
 
-
 /// A question as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
