@@ -7,7 +7,13 @@ use crate::model::way_profile::{KubectlProxy, NodeAddressesPublic};
 use crate::model::{Family, Flow, Knob, KnobSet, NodeAddressKind, Party, Protocol, User, Verdict};
 use crate::ways::api_server::{ApiServer, party_at, worse};
 
-impl ApiServer<'_> {
+impl<'a> ApiServer<'a> {
+    /// The instances of `kubectl proxy` that the profile lists.
+    #[must_use]
+    pub fn kubectl_proxies(&self) -> &'a [KubectlProxy] {
+        &self.profile.ways.kubectl_proxies
+    }
+
     /// What comes of a request that `source` makes to a `kubectl proxy`, which adds its own user's credentials.
     ///
     /// # Errors

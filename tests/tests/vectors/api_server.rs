@@ -1,7 +1,6 @@
 //! The API server and names of pods: TV-91, TV-137 … TV-143.
 
 use policy_core::model::api_server::{ApiSource, ApiWay, Transport};
-use policy_core::model::way_profile::KubectlProxy;
 use policy_core::model::{Access, Flag, KnobSet, Party, User};
 use policy_core::ways::dns::Resolution;
 use tests::pipeline::find_pod;
@@ -156,21 +155,22 @@ roleRef: {kind: ClusterRole, name: cluster-admin}
 subjects: [{kind: User, name: admin}]
 ";
     let fx = fx().objects(tensorboard).set("kubectl_proxies", "39.99.85.99:9000=admin/any-host");
-    let proxy = KubectlProxy { ip: "39.99.85.99".parse().unwrap(), port: 9000, user: "admin".into(), any_host: true };
     let client = Party::Address(C.parse().unwrap());
     let urls = [
         "/api/v1/namespaces/kubeflow/services/tensorboard:http/proxy/",
         "http://39.99.85.99:9000/api/v1/namespaces/kubeflow/services/http:tensorboard:80/proxy/#scalars",
     ];
     for url in urls {
-        let way = fx.api(|_, api| api.through(&proxy, client, "GET", url).unwrap());
+        let way = fx.api(|_, api| api.through(api.kubectl_proxies().first().unwrap(), client, "GET", url).unwrap());
         assert_eq!(way.verdict, Allowed, "{way:#?}");
         assert_eq!(&*way.user.name, "admin");
         assert_eq!(way.legs.first().unwrap().port, 6006);
     }
     // The URL of S1 is of the form that is gone.
     let old = "http://39.99.85.99:9000/api/v1/proxy/namespaces/kubeflow/services/tensorboard:http/";
-    let old = |fx: &Fx| fx.api(|_, api| api.through(&proxy, client, "GET", old).unwrap().verdict);
+    let old = |fx: &Fx| {
+        fx.api(|_, api| api.through(api.kubectl_proxies().first().unwrap(), client, "GET", old).unwrap().verdict)
+    };
     assert_eq!(old(&fx), NoListener);
     assert_eq!(old(&fx.set("kubernetes_minor", "1.9")), Allowed);
 }
