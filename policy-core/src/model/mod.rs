@@ -6,6 +6,7 @@
 pub mod address;
 pub mod api_server;
 pub mod cluster;
+pub mod delivery;
 pub mod flow;
 pub mod hit;
 pub mod http;
@@ -26,6 +27,9 @@ pub use address::{AddressSet, Family};
 pub use cluster::{
     Cluster, ContainerPort, HostPort, Namespace, Node, NodeAddress, NodeAddressKind, NotModelled, Pod, PodState,
     Workload, WorkloadKind,
+};
+pub use delivery::{
+    Client, Decision, Deliver, Delivery, Endpoint, Frontend, NodeView, Packet, PortRef, SourceAddress, Target,
 };
 pub use flow::{Flow, Masquerader, Party};
 pub use hit::{Doubts, Hit};

@@ -88,7 +88,7 @@ impl ApiServer<'_> {
     fn servers(&self, service: Option<ServiceId>) -> (Vec<SocketAddr>, bool) {
         let given = service.map(|id| {
             let port = self.cluster.services.at(id).ports.iter().find(|port| port.port == SERVICE_PORT);
-            let ready = port.map(|port| ready_on(self.cluster, self.profile, id, &port.name)).unwrap_or_default();
+            let ready = port.map(|port| ready_on(self.cluster, self.endpoints, id, &port.name)).unwrap_or_default();
             let address = |address: Option<IpAddr>, port: u16| Some(SocketAddr::new(address?, port));
             ready.into_iter().filter_map(|(ready, port)| address(ready.address, port)).collect::<Vec<_>>()
         });

@@ -15,6 +15,7 @@ use crate::model::{
     Access, AccessRequest, Cluster, Direction, Family, Flag, Flow, Judge, Knob, KnobSet, Name, Party, Pod, PodState,
     Profile, Protocol, Service, ServiceKind, ServicePort, TargetPort, User, Verdict,
 };
+use crate::ways::Endpoints;
 use crate::ways::ready::{Ready, ready_on};
 
 /// Where a kubelet listens.
@@ -25,6 +26,7 @@ const KUBELET: u16 = 10250;
 pub struct ApiServer<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) profile: &'a Profile,
+    pub(super) endpoints: &'a Endpoints,
     pub(super) judge: &'a dyn Judge,
 }
 
@@ -91,10 +93,10 @@ fn verb(method: &str) -> &'static str {
 }
 
 impl<'a> ApiServer<'a> {
-    /// The API server of a cluster; `judge` judges under the same profile.
+    /// The API server of a cluster; endpoints and judge are those of the same cluster under the same profile.
     #[must_use]
-    pub fn new(cluster: &'a Cluster, profile: &'a Profile, judge: &'a dyn Judge) -> Self {
-        Self { cluster, profile, judge }
+    pub fn new(cluster: &'a Cluster, profile: &'a Profile, endpoints: &'a Endpoints, judge: &'a dyn Judge) -> Self {
+        Self { cluster, profile, endpoints, judge }
     }
 
     /// What comes of a request for a URL of API-1.
@@ -309,11 +311,11 @@ impl<'a> ApiServer<'a> {
             },
         };
         let has = |ready: &Ready| {
-            let pod = self.cluster.pods.at(ready.pod?);
+            let pod = self.cluster.pods.at(ready.target?);
             let own = ready.address.is_none() || ready.address == pod.address(ready.family);
-            (pod.namespace == service.namespace && own).then_some(ready.pod?)
+            (pod.namespace == service.namespace && own).then_some(ready.target?)
         };
-        let ready = ready_on(self.cluster, self.profile, id, &port);
+        let ready = ready_on(self.cluster, self.endpoints, id, &port);
         let targets: Vec<Target> = ready
             .iter()
             .filter_map(|(ready, port)| {

@@ -10,6 +10,7 @@ use crate::model::{
     Cluster, Condition, Direction, Family, Flow, Judge, Judgement, Name, Party, PodState, Profile, Protocol, Service,
     ServiceKind, Verdict,
 };
+use crate::ways::Endpoints;
 use crate::ways::api_server::isolated;
 use crate::ways::ready::{Ready, ready, ready_on};
 
@@ -70,9 +71,15 @@ pub fn is_inside(profile: &Profile, name: &str) -> bool {
 
 /// What a name stands for when `client` asks, or somebody in no particular namespace.
 #[must_use]
-pub fn resolve(cluster: &Cluster, profile: &Profile, client: Option<PodId>, name: &str) -> Resolved {
+pub fn resolve(
+    cluster: &Cluster,
+    profile: &Profile,
+    endpoints: &Endpoints,
+    client: Option<PodId>,
+    name: &str,
+) -> Resolved {
     let asked = plain(name);
-    let zone = Zone { cluster, profile };
+    let zone = Zone { cluster, profile, endpoints };
     let fails = |why: String| resolved(&asked, nothing("DNS-1", why));
     if !asked.split('.').all(is_label) || asked.len() > 253 {
         return fails(format!("`{name}` is not a name"));
@@ -153,6 +160,7 @@ enum Step {
 struct Zone<'a> {
     cluster: &'a Cluster,
     profile: &'a Profile,
+    endpoints: &'a Endpoints,
 }
 
 impl Zone<'_> {
@@ -216,7 +224,7 @@ impl Zone<'_> {
     fn of_service(&self, id: ServiceId) -> Step {
         match &self.cluster.services.at(id).kind {
             ServiceKind::Cluster { .. } => Step::Is(Resolution::ClusterIp(id)),
-            ServiceKind::Headless => Step::Is(self.addresses(ready(self.cluster, self.profile, id), id)),
+            ServiceKind::Headless => Step::Is(self.addresses(ready(self.cluster, self.endpoints, id), id)),
             ServiceKind::ExternalName(target) if target.parse::<Ipv4Addr>().is_ok() => {
                 Step::Is(nothing("SVC-16", format!("`{target}` is taken for a name, and there is none like it")))
             }
@@ -243,7 +251,7 @@ impl Zone<'_> {
             (None, Some(address)) => dashed(label) == Some(address),
             (None, None) => false,
         };
-        let mut found = ready(self.cluster, self.profile, id);
+        let mut found = ready(self.cluster, self.endpoints, id);
         found.retain(is_meant);
         if found.is_empty() {
             let name = &self.cluster.services.at(id).name;
@@ -274,7 +282,7 @@ impl Zone<'_> {
             }
             ServiceKind::ExternalName(_) => none(format!("`{}` is a name for another name", service.name)),
             ServiceKind::Headless => {
-                let ready = ready_on(self.cluster, self.profile, id, &known.name);
+                let ready = ready_on(self.cluster, self.endpoints, id, &known.name);
                 let named = ready.into_iter().map(|(ready, port)| Named {
                     family: ready.family,
                     address: ready.address,
@@ -335,7 +343,12 @@ fn dashed(label: &str) -> Option<IpAddr> {
 /// The connections by which a client asks the cluster's DNS, UDP and TCP, to each of its pods (DNS-7). Empty when the
 /// input has no such pods, or the client does not ask them.
 #[must_use]
-pub fn asking(cluster: &Cluster, profile: &Profile, judge: &dyn Judge, client: PodId) -> Vec<(Protocol, Judgement)> {
+pub fn asking(
+    cluster: &Cluster,
+    endpoints: &Endpoints,
+    judge: &dyn Judge,
+    client: PodId,
+) -> Vec<(Protocol, Judgement)> {
     if !cluster.pods.at(client).cluster_dns {
         return Vec::new();
     }
@@ -345,7 +358,7 @@ pub fn asking(cluster: &Cluster, profile: &Profile, judge: &dyn Judge, client: P
     let Some((id, service)) = named else { return Vec::new() };
     let mut asked = Vec::new();
     for port in service.ports.iter().filter(|port| port.port == 53) {
-        for (ready, number) in ready_on(cluster, profile, id, &port.name) {
+        for (ready, number) in ready_on(cluster, endpoints, id, &port.name) {
             let Some(destination) = ready.pod.map(Party::Pod).or(ready.address.map(Party::Address)) else { continue };
             let flow = Flow::direct(Party::Pod(client), destination, ready.family, port.protocol, number);
             let dialled = service.address(ready.family).map(|address| SocketAddr::new(address, port.port));
@@ -358,12 +371,18 @@ pub fn asking(cluster: &Cluster, profile: &Profile, judge: &dyn Judge, client: P
 /// What a way by name hinges on besides its own connection (DNS-7): nothing, unless names need DNS and it is not certain
 /// that the client gets to ask some pod of it over UDP and some pod over TCP.
 #[must_use]
-pub fn condition(cluster: &Cluster, profile: &Profile, judge: &dyn Judge, client: PodId) -> Option<Condition> {
+pub fn condition(
+    cluster: &Cluster,
+    profile: &Profile,
+    endpoints: &Endpoints,
+    judge: &dyn Judge,
+    client: PodId,
+) -> Option<Condition> {
     let pod = cluster.pods.at(client);
     if !profile.dns_required || !pod.cluster_dns {
         return None;
     }
-    let asked = asking(cluster, profile, judge, client);
+    let asked = asking(cluster, endpoints, judge, client);
     let reached = |protocol: Protocol| {
         asked.iter().any(|(over, judgement)| *over == protocol && judgement.verdict == Verdict::Allowed)
     };

@@ -1,9 +1,10 @@
-//! The ready endpoints of a Service, as DNS and the API server see them: addresses, whatever kube-proxy would do.
+//! The ready endpoints of a Service, as DNS and the API server see them: whatever kube-proxy would do.
 
 use std::net::IpAddr;
 
 use crate::ids::{PodId, ServiceId};
-use crate::model::{Cluster, Family, Name, Profile};
+use crate::model::{Cluster, Endpoint, Family, Name};
+use crate::ways::Endpoints;
 
 /// A ready endpoint.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -12,51 +13,55 @@ pub(super) struct Ready {
     pub(super) family: Family,
     /// Its address, when known.
     pub(super) address: Option<IpAddr>,
-    /// The pod that it is known to be.
+    /// The pod that has it.
     pub(super) pod: Option<PodId>,
+    /// The pod that it says it is; the one from which it follows, where nobody wrote it.
+    pub(super) target: Option<PodId>,
     /// Its name below that of the Service (DNS-2).
     pub(super) hostname: Option<Name>,
 }
 
 /// The ready endpoints of a Service, sorted.
-pub(super) fn ready(cluster: &Cluster, profile: &Profile, service: ServiceId) -> Vec<Ready> {
-    let _ = profile;
-    let slices = cluster.slices.iter().filter(|slice| slice.service == service);
-    let endpoints = slices.flat_map(|slice| slice.endpoints.iter().map(move |endpoint| (slice.family, endpoint)));
-    let ready = endpoints.filter(|(_, endpoint)| endpoint.conditions.ready).map(|(family, endpoint)| Ready {
-        family,
-        address: Some(endpoint.address),
-        pod: endpoint.target,
-        hostname: endpoint.hostname.clone(),
-    });
-    let mut ready: Vec<Ready> = ready.collect();
+pub(super) fn ready(cluster: &Cluster, endpoints: &Endpoints, service: ServiceId) -> Vec<Ready> {
+    let members = endpoints.members(service).iter().filter(|member| member.conditions.ready);
+    let mut ready: Vec<Ready> = members.map(|member| described(cluster, service, member)).collect();
     ready.sort();
     ready.dedup();
     ready
 }
 
 /// The ready endpoints of a Service's port of this name, with its number on each, sorted.
-pub(super) fn ready_on(cluster: &Cluster, profile: &Profile, service: ServiceId, port: &str) -> Vec<(Ready, u16)> {
-    let _ = profile;
-    let slices = cluster.slices.iter().filter(|slice| slice.service == service);
-    let ports = slices.flat_map(|slice| {
-        let named = slice.ports.iter().filter(|known| *known.name == *port);
-        named.map(move |known| (slice, known.port))
-    });
-    let ready = ports.flat_map(|(slice, port)| {
-        let ready = slice.endpoints.iter().filter(|endpoint| endpoint.conditions.ready);
-        ready.map(move |endpoint| {
-            let ready = Ready {
-                family: slice.family,
-                address: Some(endpoint.address),
-                pod: endpoint.target,
-                hostname: endpoint.hostname.clone(),
-            };
-            (ready, port)
-        })
-    });
-    let mut ready: Vec<(Ready, u16)> = ready.collect();
+pub(super) fn ready_on(cluster: &Cluster, endpoints: &Endpoints, service: ServiceId, port: &str) -> Vec<(Ready, u16)> {
+    let members = endpoints.members(service).iter().filter(|member| member.conditions.ready);
+    let on = |member: &Endpoint| {
+        let number = match member.given {
+            // A port of what is written by hand need not be one of the Service.
+            Some((slice, _)) => {
+                let ports = &cluster.slices.get(slice as usize)?.ports;
+                ports.iter().find(|known| *known.name == *port)?.port
+            }
+            None => {
+                let ports = &cluster.services.at(service).ports;
+                member.port(cluster, ports.iter().find(|known| *known.name == *port)?)?
+            }
+        };
+        Some((described(cluster, service, member), number))
+    };
+    let mut ready: Vec<(Ready, u16)> = members.filter_map(on).collect();
     ready.sort();
     ready.dedup();
     ready
+}
+
+fn described(cluster: &Cluster, service: ServiceId, member: &Endpoint) -> Ready {
+    let Endpoint { family, address, pod, .. } = *member;
+    let (target, hostname) = match member.written(cluster) {
+        Some(written) => (written.target, written.hostname.clone()),
+        None => {
+            let pod = pod.map(|pod| cluster.pods.at(pod));
+            let below = pod.filter(|pod| pod.subdomain.as_ref() == Some(&cluster.services.at(service).name));
+            (member.pod, below.and_then(|pod| pod.hostname.clone()))
+        }
+    };
+    Ready { family, address, pod, target, hostname }
 }

@@ -9,7 +9,7 @@ use super::{Case, case, policy};
 /// What a name stands for, in short.
 fn named(case: &Case, client: Option<(&str, &str)>, name: &str) -> String {
     let client = client.map(|(namespace, name)| case.pod(namespace, name));
-    shown(case, &resolve(&case.cluster, &case.profile, client, name))
+    shown(case, &resolve(&case.cluster, &case.profile, &case.endpoints(), client, name))
 }
 
 fn shown(case: &Case, resolved: &Resolved) -> String {
@@ -157,7 +157,7 @@ fn external_names_are_followed() {
     assert_eq!(named(&case, CLI, "short"), "outside web.x");
     assert!(named(&case, CLI, "a").starts_with("SVC-16: "));
     assert!(named(&case, CLI, "digits").starts_with("SVC-16: "));
-    let twice = resolve(&case.cluster, &case.profile, None, "twice.z");
+    let twice = resolve(&case.cluster, &case.profile, &case.endpoints(), None, "twice.z");
     let through: Vec<_> = twice.through.iter().map(|id| &*case.cluster.services.at(*id).name).collect();
     assert_eq!((through, &*twice.name), (vec!["twice", "in"], "web.x.svc.cluster.local"));
 }
@@ -216,8 +216,8 @@ fn names_hinge_on_dns_where_the_profile_wants_it() {
         let [spec, compiled] = Backend::ALL.map(|backend| {
             with_judge(backend, &case.cluster, &case.profile, |judge| {
                 (
-                    condition(&case.cluster, &case.profile, judge, client),
-                    asking(&case.cluster, &case.profile, judge, client),
+                    condition(&case.cluster, &case.profile, &case.endpoints(), judge, client),
+                    asking(&case.cluster, &case.endpoints(), judge, client),
                 )
             })
         });

@@ -9,6 +9,7 @@ mod proxies;
 
 use policy_core::ids::{PodId, ServiceId};
 use policy_core::model::{Cluster, Profile};
+use policy_core::ways::Endpoints;
 use policy_core::ways::api_server::ApiServer;
 use tests::pipeline::{Backend, find_pod, load, with_judge};
 
@@ -93,10 +94,14 @@ impl Case {
         self.cluster.services.iter().find(|(_, service)| *service.name == *name).unwrap().0
     }
 
+    fn endpoints(&self) -> Endpoints {
+        Endpoints::new(&self.cluster, &self.profile)
+    }
+
     fn ask<T: PartialEq + std::fmt::Debug>(&self, ask: impl Fn(&ApiServer<'_>) -> T) -> T {
         let [spec, compiled] = Backend::ALL.map(|backend| {
             with_judge(backend, &self.cluster, &self.profile, |judge| {
-                ask(&ApiServer::new(&self.cluster, &self.profile, judge))
+                ask(&ApiServer::new(&self.cluster, &self.profile, &self.endpoints(), judge))
             })
         });
         assert_eq!(spec, compiled);

@@ -8,6 +8,7 @@ use policy_core::ids::NodeId;
 use policy_core::model::{
     Cluster, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader, Party, Profile, Protocol, Verdict,
 };
+use policy_core::ways::Endpoints;
 use policy_core::ways::api_server::ApiServer;
 use policy_core::ways::dns::{Resolution, resolve};
 use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at, with_judge};
@@ -146,9 +147,10 @@ impl Fx {
     #[track_caller]
     pub(crate) fn api<T: PartialEq + std::fmt::Debug>(&self, ask: impl Fn(&Cluster, &ApiServer<'_>) -> T) -> T {
         let cluster = self.cluster();
+        let endpoints = Endpoints::new(&cluster, &self.profile);
         let [spec, compiled] = Backend::ALL.map(|backend| {
             with_judge(backend, &cluster, &self.profile, |judge| {
-                ask(&cluster, &ApiServer::new(&cluster, &self.profile, judge))
+                ask(&cluster, &ApiServer::new(&cluster, &self.profile, &endpoints, judge))
             })
         });
         assert_eq!(spec, compiled);
@@ -159,7 +161,7 @@ impl Fx {
     pub(crate) fn resolve(&self, client: &str, name: &str) -> Resolution {
         let cluster = self.cluster();
         let Party::Pod(client) = party(&cluster, client) else { panic!("{client} is no pod") };
-        resolve(&cluster, &self.profile, Some(client), name).resolution
+        resolve(&cluster, &self.profile, &Endpoints::new(&cluster, &self.profile), Some(client), name).resolution
     }
 
     #[track_caller]
