@@ -116,11 +116,8 @@ pub fn resolve(
     }
     // Of the reasons, the one for what was probably meant: `db` of the own namespace, `db.shop` of another.
     let telling = |found: &Resolved| matches!(found.resolution, Resolution::NxDomain { rule, .. } if rule != "DNS-1");
-    let meant = match (failed.iter().position(telling), at) {
-        (Some(telling), _) => telling,
-        (None, 0) => 0,
-        (None, _) => dots.min(searched.saturating_sub(1)),
-    };
+    let probable = if below(&asked, domain).is_some() { at } else { dots.min(searched.saturating_sub(1)) };
+    let meant = failed.iter().position(telling).unwrap_or(probable);
     failed.into_iter().nth(meant).unwrap_or_else(|| fails("there is no such name".to_owned()))
 }
 

@@ -143,7 +143,7 @@ fn external_names_are_followed() {
             "---\n{{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: z}}, spec: {{type: ExternalName, externalName: {to}}}}}\n"
         )
     };
-    let objects = name("out", "Example.org.")
+    let objects = name("out", "example.org.")
         + &name("in", "web.x.svc.cluster.local")
         + &name("twice", "in.z.svc.cluster.local")
         + &name("digits", "10.244.1.10")
