@@ -113,7 +113,7 @@ fn access_rule(
         }
     } else {
         if namespaced {
-            error("a Role has no `nonResourceURLs`", "they belong into a ClusterRole");
+            error("a Role has no `nonResourceURLs`", "write them in a ClusterRole");
         }
         if !is_empty(&rule.api_groups) || !is_empty(&rule.resources) || !is_empty(&rule.resource_names) {
             error("a rule is about resources or about `nonResourceURLs`", "make two rules of it");

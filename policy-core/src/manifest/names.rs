@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     TooLong(usize),
     /// Characters that a name cannot have.
     Characters,
+    /// What cannot be a segment of a path.
+    Segment,
 }
 
 /// A DNS-1123 label: at most 63 of `a-z`, `0-9`, `-`, with no `-` at the ends.
@@ -42,7 +44,7 @@ pub(crate) fn subdomain(text: &str) -> Result<(), Fault> {
 /// A segment of a path: no `/`, no `%`, and neither `.` nor `..`.
 fn segment(text: &str) -> Result<(), Fault> {
     let valid = !text.is_empty() && !text.contains(['/', '%']) && !matches!(text, "." | "..");
-    if valid { Ok(()) } else { Err(Fault::Characters) }
+    if valid { Ok(()) } else { Err(Fault::Segment) }
 }
 
 /// IN-15
@@ -105,6 +107,8 @@ fn fault(
         Fault::TooLong(limit) => {
             Diagnostic::warning("IN-15", place, format!("the {what} is longer than {limit} characters"))
         }
+        Fault::Segment => Diagnostic::warning("IN-15", place, format!("`{written}` is not a {what}"))
+            .help(format!("a {what} has no `/` and no `%`, and is neither `.` nor `..`")),
         Fault::Characters => Diagnostic::warning("IN-15", place, format!("`{written}` is not a {what}"))
             .help(format!("a {what} has lower-case letters, digits and `-`, and ends in a letter or digit")),
     };

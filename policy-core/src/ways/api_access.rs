@@ -10,7 +10,7 @@ use crate::model::{
     Cluster, Direction, Family, Flow, Judgement, Knob, KnobSet, Party, PodState, Profile, Protocol, User, Verdict,
 };
 use crate::ways::api_server::{ApiServer, better, isolated, party_at};
-use crate::ways::ready::ready_on;
+use crate::ways::ready::{find_service, ready_on};
 
 /// The port of the Service of the API server.
 const SERVICE_PORT: u16 = 443;
@@ -22,8 +22,8 @@ impl ApiServer<'_> {
     /// How a pod reaches the API server through the Service `default/kubernetes`, which every cluster has, whether its
     /// manifest is in the input or not, and as whom it may ask (API-10, API-11).
     #[must_use]
-    pub fn from_pod(&self, pod: PodId) -> ApiServerAccess {
-        let service = service_of(self.cluster);
+    pub fn reached_by(&self, pod: PodId) -> ApiServerAccess {
+        let service = find_service(self.cluster, "default", "kubernetes");
         let dialled = dialled(self.cluster, self.profile, service);
         let (servers, usual_port) = self.servers(service);
         let judged = servers.into_iter().map(|server| (server, self.judged(pod, server, dialled)));
@@ -111,14 +111,6 @@ impl ApiServer<'_> {
     }
 }
 
-/// The Service `default/kubernetes`, if the input has it.
-pub(super) fn service_of(cluster: &Cluster) -> Option<ServiceId> {
-    let named = cluster.services.iter().find(|(_, service)| {
-        *service.name == *"kubernetes" && *cluster.namespaces.at(service.namespace).name == *"default"
-    });
-    named.map(|(id, _)| id)
-}
-
 /// What clients dial: the Service's address, else the first of the Services' first range.
 fn dialled(cluster: &Cluster, profile: &Profile, service: Option<ServiceId>) -> Option<SocketAddr> {
     let written = service.and_then(|id| {
@@ -165,7 +157,7 @@ pub fn environment(cluster: &Cluster, pod: PodId) -> Vec<EnvAlias> {
         let prefix = name.to_ascii_uppercase().replace('-', "_");
         EnvAlias { host: format!("{prefix}_SERVICE_HOST"), port: format!("{prefix}_SERVICE_PORT"), service }
     };
-    let api_server = service_of(cluster);
+    let api_server = find_service(cluster, "default", "kubernetes");
     let told = cluster.services.iter().filter(|(id, service)| {
         pod.service_links && service.is_proxied() && service.namespace == pod.namespace && Some(*id) != api_server
     });

@@ -16,7 +16,7 @@ use crate::model::{
     Profile, Protocol, Service, ServiceKind, ServicePort, TargetPort, User, Verdict,
 };
 use crate::ways::Endpoints;
-use crate::ways::ready::{Ready, ready_on};
+use crate::ways::ready::{Ready, find_service, ready_on};
 
 /// Where a kubelet listens.
 const KUBELET: u16 = 10250;
@@ -292,13 +292,9 @@ impl<'a> ApiServer<'a> {
 
     /// API-3: the ready addresses of the Service's port that are pods of its namespace. kube-proxy plays no part.
     fn behind_service(&self, url: &ProxyUrl) -> Result<Vec<Target>, Nothing> {
-        let named = |service: &Service| {
-            let space = &self.cluster.namespaces.at(service.namespace).name;
-            *service.name == *url.name && Some(&**space) == url.namespace.as_deref()
-        };
-        let Some((id, service)) = self.cluster.services.iter().find(|(_, service)| named(service)) else {
-            return nothing("API-3", format!("there is no Service `{}`", url.name));
-        };
+        let found = find_service(self.cluster, url.namespace.as_deref().unwrap_or_default(), &url.name);
+        let Some(id) = found else { return nothing("API-3", format!("there is no Service `{}`", url.name)) };
+        let service = self.cluster.services.at(id);
         if let ServiceKind::ExternalName(_) = service.kind {
             return nothing("API-3", "an ExternalName has no endpoints that the API server could dial");
         }
@@ -419,7 +415,7 @@ impl<'a> ApiServer<'a> {
     fn legs(&self, target: &Target) -> Vec<ApiLeg> {
         let sources = self.sources(target.family);
         if sources.is_empty() {
-            return vec![self.from_unknown(target)];
+            return vec![self.unknown_source(target)];
         }
         let leg = |source: Party| {
             let flow = Flow::direct(source, target.destination, target.family, Protocol::Tcp, target.port);
@@ -461,7 +457,7 @@ impl<'a> ApiServer<'a> {
     }
 
     /// API-4: open where no policy isolates the pod, else undefined.
-    fn from_unknown(&self, target: &Target) -> ApiLeg {
+    fn unknown_source(&self, target: &Target) -> ApiLeg {
         let ways = &self.profile.ways;
         let knob = if ways.konnectivity.is_some() { Knob::Konnectivity } else { Knob::ApiServerAddresses };
         let isolated = match target.destination {

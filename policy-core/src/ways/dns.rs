@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::ways::Endpoints;
 use crate::ways::api_server::isolated;
-use crate::ways::ready::{Ready, ready, ready_on};
+use crate::ways::ready::{Ready, find_service, ready, ready_on};
 
 /// Names with fewer dots than this are tried below the search path before they are tried as they are (DNS-1).
 const DOTS: usize = 5;
@@ -206,12 +206,8 @@ impl Zone<'_> {
     }
 
     fn service(&self, namespace: &str, name: &str) -> Result<ServiceId, Resolution> {
-        let services = self.cluster.services.iter();
-        let mut named = services.filter(|(_, service)| {
-            *service.name == *name && *self.cluster.namespaces.at(service.namespace).name == *namespace
-        });
-        match named.next() {
-            Some((id, _)) => Ok(id),
+        match find_service(self.cluster, namespace, name) {
+            Some(id) => Ok(id),
             None if (namespace, name) == ("default", "kubernetes") => Err(Resolution::ApiServer),
             None => Err(nothing("DNS-1", format!("there is no Service `{name}` in `{namespace}`"))),
         }
@@ -349,10 +345,8 @@ pub fn asking(
     if !cluster.pods.at(client).cluster_dns {
         return Vec::new();
     }
-    let named = cluster.services.iter().find(|(_, service)| {
-        *service.name == *"kube-dns" && *cluster.namespaces.at(service.namespace).name == *"kube-system"
-    });
-    let Some((id, service)) = named else { return Vec::new() };
+    let Some(id) = find_service(cluster, "kube-system", "kube-dns") else { return Vec::new() };
+    let service = cluster.services.at(id);
     let mut asked = Vec::new();
     for port in service.ports.iter().filter(|port| port.port == 53) {
         for (ready, number) in ready_on(cluster, endpoints, id, &port.name) {

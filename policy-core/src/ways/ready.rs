@@ -1,10 +1,20 @@
-//! The ready endpoints of a Service, as DNS and the API server see them: whatever kube-proxy would do.
+//! Services by name, and their ready endpoints, as DNS and the API server see them: whatever kube-proxy would do.
 
 use std::net::IpAddr;
 
-use crate::ids::{PodId, ServiceId};
-use crate::model::{Cluster, Endpoint, Family, Name};
+use crate::ids::{Id, PodId, ServiceId};
+use crate::model::{Cluster, Endpoint, Family, Name, Service};
 use crate::ways::Endpoints;
+
+/// The Service of this namespace and name.
+pub(super) fn find_service(cluster: &Cluster, namespace: &str, name: &str) -> Option<ServiceId> {
+    // Services are sorted; namespaces may have one more at their end, which somebody asked about.
+    let (space, _) = cluster.namespaces.iter().find(|(_, space)| *space.name == *namespace)?;
+    let key = |service: &Service| (service.namespace, &*service.name) < (space, name);
+    let place = cluster.services.values().as_slice().partition_point(key);
+    let id = ServiceId::from_index(place);
+    cluster.services.get(id).filter(|found| found.namespace == space && *found.name == *name).map(|_| id)
+}
 
 /// A ready endpoint.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -8,7 +8,7 @@ use super::{Case, case, policy};
 
 fn from_cli(case: &Case) -> ApiServerAccess {
     let pod = case.pod("z", "cli");
-    case.ask(|api| api.from_pod(pod))
+    case.ask(|api| api.reached_by(pod))
 }
 
 fn knobs(access: &ApiServerAccess) -> Vec<&'static str> {

@@ -199,7 +199,7 @@ subsets: [{{addresses: [{{ip: {address}}}], ports: [{{name: https, port: 6443}}]
     };
     let ask = |fx: &Fx| {
         fx.api(|cluster, api| {
-            let access = api.from_pod(find_pod(cluster, "y", "cli").unwrap());
+            let access = api.reached_by(find_pod(cluster, "y", "cli").unwrap());
             assert_eq!(access.dialled, Some("10.96.0.1:443".parse().unwrap()));
             access.verdict
         })

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use policy_core::ids::NodeId;
 use policy_core::model::{
-    Cluster, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader, Party, Profile, Protocol, Verdict,
+    Cluster, Condition, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader, Party, Profile, Protocol, Verdict,
 };
 use policy_core::ways::Endpoints;
 use policy_core::ways::api_server::ApiServer;
-use policy_core::ways::dns::{Resolution, resolve};
+use policy_core::ways::dns::{Resolution, condition, resolve};
 use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at, with_judge};
 
 pub(crate) use policy_core::model::Verdict::{Allowed, Conditional, Denied, NoListener, NoRoute, Undefined};
@@ -162,6 +162,20 @@ impl Fx {
         let cluster = self.cluster();
         let Party::Pod(client) = party(&cluster, client) else { panic!("{client} is no pod") };
         resolve(&cluster, &self.profile, &Endpoints::new(&cluster, &self.profile), Some(client), name).resolution
+    }
+
+    /// What a way by name hinges on besides its own connection.
+    pub(crate) fn hinges(&self, client: &str) -> Option<Condition> {
+        let cluster = self.cluster();
+        let Party::Pod(client) = party(&cluster, client) else { panic!("{client} is no pod") };
+        let endpoints = Endpoints::new(&cluster, &self.profile);
+        let [spec, compiled] = Backend::ALL.map(|backend| {
+            with_judge(backend, &cluster, &self.profile, |judge| {
+                condition(&cluster, &self.profile, &endpoints, judge, client)
+            })
+        });
+        assert_eq!(spec, compiled);
+        spec
     }
 
     #[track_caller]
