@@ -209,7 +209,8 @@ pub struct ApiWay {
     pub user: User,
     /// What must be granted, all of it, and what grants it.
     pub access: Vec<(AccessRequest, Access)>,
-    /// The connection to the `kubectl proxy` that lends its identity, if there is one in between (API-9).
+    /// The connection before that: to the `kubectl proxy` that lends its identity (API-9), or of the pod that asks to the
+    /// API server (API-10).
     pub entry: Option<ApiLeg>,
     /// Every connection that may come of it: one for each endpoint and each address of the API server. The best one
     /// counts.

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::{PodId, ServiceId};
-use crate::model::api_server::ApiServerAccess;
+use crate::model::api_server::{ApiLeg, ApiServerAccess, ApiSource, ApiWay, UrlError};
 use crate::model::profile::EgressServiceView;
 use crate::model::{
     Cluster, Direction, Family, Flow, Judgement, Knob, KnobSet, Party, PodState, Profile, Protocol, User, Verdict,
@@ -51,6 +51,32 @@ impl ApiServer<'_> {
             self.without_servers(pod, &mut access);
         }
         access
+    }
+
+    /// What comes of a request that a process in a pod makes with what the pod has: the way to the API server, the rights
+    /// of its account, or of nobody where no token is mounted, and the way on from there (API-10, API-11).
+    ///
+    /// # Errors
+    /// [`UrlError`] when the URL leads nowhere in the cluster.
+    pub fn request_by(&self, pod: PodId, method: &str, url: &str) -> Result<ApiWay, UrlError> {
+        let access = self.reached_by(pod);
+        let user = access.user.clone().unwrap_or_else(|| User::named("system:anonymous"));
+        let way = self.request(&user, method, url)?;
+        let server = access.servers.iter().find(|(_, judgement)| judgement.verdict == access.verdict);
+        let (address, judgement) = server.or(access.servers.first()).cloned().unzip();
+        let destination = address.or(access.dialled).map(|address| (party_at(self.cluster, address.ip()), address));
+        let entry = destination.map(|(destination, address)| ApiLeg {
+            source: ApiSource::Party(Party::Pod(pod)),
+            destination,
+            family: Family::of(address.ip()),
+            port: address.port(),
+            verdict: access.verdict,
+            rule: access.rule,
+            knobs: access.knobs,
+            flags: judgement.iter().flat_map(|judgement| judgement.flags.clone()).collect(),
+            judgement,
+        });
+        Ok(way.behind(access.verdict, access.rule, access.knobs, entry))
     }
 
     /// One API server, and the knob that would settle what cannot be said of it.

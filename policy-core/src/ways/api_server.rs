@@ -92,6 +92,28 @@ fn verb(method: &str) -> &'static str {
     }
 }
 
+impl ApiWay {
+    /// The same way behind a connection to whoever makes the request: both must hold.
+    pub(super) fn behind(
+        mut self,
+        verdict: Verdict,
+        rule: &'static str,
+        knobs: KnobSet,
+        entry: Option<ApiLeg>,
+    ) -> Self {
+        if self.verdict == Verdict::Undefined && verdict == Verdict::Undefined {
+            self.knobs = self.knobs.union(knobs);
+        } else if worse(self.verdict, verdict) != self.verdict {
+            (self.verdict, self.rule, self.knobs) = (verdict, rule, knobs);
+        }
+        if !matches!(self.verdict, Verdict::Conditional | Verdict::Undefined) {
+            self.conditions.clear();
+        }
+        self.entry = entry;
+        self
+    }
+}
+
 impl<'a> ApiServer<'a> {
     /// The API server of a cluster; endpoints and judge are those of the same cluster under the same profile.
     #[must_use]

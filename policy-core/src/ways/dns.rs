@@ -189,6 +189,10 @@ impl Zone<'_> {
         };
         let labels: Vec<&str> = before.split('.').collect();
         let found = match *labels {
+            // The Service that every cluster has, where the input lacks it.
+            ["kubernetes", "default", "svc"] if self.service("default", "kubernetes").is_err() => {
+                Ok(Resolution::ApiServer)
+            }
             [service, namespace, "svc"] => match self.service(namespace, service) {
                 Ok(id) => return self.of_service(id),
                 Err(none) => Err(none),
@@ -208,7 +212,6 @@ impl Zone<'_> {
     fn service(&self, namespace: &str, name: &str) -> Result<ServiceId, Resolution> {
         match find_service(self.cluster, namespace, name) {
             Some(id) => Ok(id),
-            None if (namespace, name) == ("default", "kubernetes") => Err(Resolution::ApiServer),
             None => Err(nothing("DNS-1", format!("there is no Service `{name}` in `{namespace}`"))),
         }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::model::api_server::{ApiCondition, ApiLeg, ApiSource, ApiWay, UrlError};
 use crate::model::way_profile::{KubectlProxy, NodeAddressesPublic};
 use crate::model::{Family, Flow, Knob, KnobSet, NodeAddressKind, Party, Protocol, User, Verdict};
-use crate::ways::api_server::{ApiServer, party_at, worse};
+use crate::ways::api_server::{ApiServer, party_at};
 
 impl<'a> ApiServer<'a> {
     /// The instances of `kubectl proxy` that the profile lists.
@@ -19,14 +19,9 @@ impl<'a> ApiServer<'a> {
     /// # Errors
     /// [`UrlError`] when the URL leads nowhere in the cluster.
     pub fn through(&self, proxy: &KubectlProxy, source: Party, method: &str, url: &str) -> Result<ApiWay, UrlError> {
-        let mut way = self.request(&User::named(&proxy.user), method, url)?;
+        let way = self.request(&User::named(&proxy.user), method, url)?;
         let entry = self.entry(proxy, source);
-        let together = worse(way.verdict, entry.verdict);
-        if together != way.verdict {
-            (way.verdict, way.rule, way.knobs) = (entry.verdict, entry.rule, entry.knobs);
-        } else if way.verdict == Verdict::Undefined {
-            way.knobs = way.knobs.union(entry.knobs);
-        }
+        let mut way = way.behind(entry.verdict, entry.rule, entry.knobs, Some(entry));
         let by_host = !proxy.any_host && !proxy.ip.is_loopback();
         if by_host && matches!(way.verdict, Verdict::Allowed | Verdict::Conditional | Verdict::Undefined) {
             if way.verdict == Verdict::Allowed {
@@ -34,10 +29,6 @@ impl<'a> ApiServer<'a> {
             }
             way.conditions.push(ApiCondition::HostHeader);
         }
-        if !matches!(way.verdict, Verdict::Conditional | Verdict::Undefined) {
-            way.conditions.clear();
-        }
-        way.entry = Some(entry);
         Ok(way)
     }
 

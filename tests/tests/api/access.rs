@@ -71,6 +71,30 @@ fn a_pod_asks_as_its_account_if_the_token_is_mounted() {
 }
 
 #[test]
+fn what_a_pod_asks_for_needs_its_way_to_the_api_server_too() {
+    // API-10, API-11
+    let url = "/api/v1/namespaces/x/services/web:80/proxy/";
+    let ask = |objects: &str, address: &str| {
+        let case = case(objects).set("apiserver_addresses", address);
+        let pod = case.pod("z", "cli");
+        case.ask(|api| api.request_by(pod, "GET", url).unwrap())
+    };
+    let way = ask("", "10.0.0.11");
+    assert_eq!(way.verdict, Verdict::Allowed);
+    let entry = way.entry.unwrap();
+    assert_eq!((entry.port, entry.verdict), (6443, Verdict::Allowed));
+    let denied = policy("z", "{podSelector: {}, policyTypes: [Egress]}");
+    let way = ask(&denied, "10.0.0.11");
+    assert_eq!((way.verdict, way.entry.unwrap().verdict), (Verdict::Denied, Verdict::Denied));
+    let way = ask(&denied, "none");
+    assert_eq!((way.verdict, way.rule, way.knobs.is_empty()), (Verdict::Undefined, "API-10", false));
+    // Without a token it asks as nobody.
+    let shy = "{apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: z}, automountServiceAccountToken: false}";
+    let way = ask(shy, "10.0.0.11");
+    assert_eq!((way.verdict, way.rule, &*way.user.name), (Verdict::Denied, "API-2", "system:anonymous"));
+}
+
+#[test]
 fn the_environment_names_services() {
     // API-12
     let case = case("{apiVersion: v1, kind: Pod, metadata: {name: aloof, namespace: x}, spec: {containers: [], enableServiceLinks: false}}

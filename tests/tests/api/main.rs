@@ -5,6 +5,7 @@
 mod access;
 mod dns;
 mod nodes_and_pods;
+mod properties;
 mod proxies;
 
 use policy_core::ids::{PodId, ServiceId};
