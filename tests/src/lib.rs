@@ -1,9 +1,10 @@
 //! What the tests that cross crates share, and the conformance runner: case files in, one line a case out.
 //!
 //! ```text
-//! PATH… ─ discover ─▶ case files ─┬─ reach ────▶ cluster states, questions ─┐
-//!                                 ├─ validate ─▶ manifests taken or refused ├─▶ report ─▶ lines, exit status
-//!                                 └─ peer ─────▶ lists of connections ──────┘
+//! PATH… ─ discover ─▶ case files ─┬─ reach ────────▶ cluster states, questions ─┐
+//!                                 ├─ service_flow ─▶ packets on a node ─────────┤
+//!                                 ├─ validate ─────▶ manifests taken or refused ├─▶ report ─▶ lines, exit status
+//!                                 └─ peer ─────────▶ lists of connections ──────┘
 //! ```
 //!
 //! Every case goes the way that a user's files go: text, [`manifest::read`](policy_core::manifest::read),
@@ -14,4 +15,5 @@ pub mod peer;
 pub mod pipeline;
 pub mod reach;
 pub mod report;
+pub mod service_flow;
 pub mod validate;

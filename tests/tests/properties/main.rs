@@ -8,6 +8,7 @@ mod differential;
 mod policies;
 mod queries;
 mod reading;
+mod services;
 mod sets;
 mod support;
 mod tiers;
