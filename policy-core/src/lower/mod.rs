@@ -4,6 +4,7 @@
 //! and nothing is dropped silently: what cannot be used is a [`Diagnostic`] at its place. The result does not
 //! depend on the order of the input, and equal names, label sets and port lists share one allocation.
 
+mod access;
 mod addresses;
 mod cluster_policy;
 mod context;
@@ -69,6 +70,7 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
     let lowered = workloads::lower(&input, &namespaces, &nodes, &mut context);
     let policies = network_policy::lower(&input, &namespaces.ids, &mut context);
     let cluster_policies = cluster_policy::lower(&input, &mut context);
+    let rbac = access::lower(&input, &mut context);
     host_ports::warn_of_conflicts(&lowered.pods, &lowered.workloads, &namespaces, &mut context);
     let families = families(&lowered.pods);
     let services = services::lower(&input, &namespaces.ids, &families, options, &mut context);
@@ -91,13 +93,15 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
             ),
         );
     }
-    cluster.incomplete |= policies.refused || cluster_policies.refused || services.refused || slices.refused;
+    cluster.incomplete |= policies.refused || cluster_policies.refused;
+    cluster.incomplete |= services.refused || slices.refused || rbac.refused;
     cluster.namespaces = namespaces.namespaces;
     cluster.nodes = nodes.nodes;
     cluster.workloads = lowered.workloads;
     cluster.pods = lowered.pods;
     cluster.policies = policies.policies;
     cluster.cluster_policies = cluster_policies.policies;
+    cluster.rbac = rbac.rbac;
     cluster.services = services.services;
     cluster.slices = slices.slices;
     let services = ingress::Services::new(&cluster);

@@ -27,10 +27,15 @@ pub(crate) enum Model {
     Ingress,
     IngressClass,
     ConfigMap,
+    Role,
+    ClusterRole,
+    RoleBinding,
+    ClusterRoleBinding,
+    ServiceAccount,
 }
 
 /// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`].
-const MODELS: [(Model, &str, &str, &[&str]); 20] = [
+const MODELS: [(Model, &str, &str, &[&str]); 25] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -51,10 +56,21 @@ const MODELS: [(Model, &str, &str, &[&str]); 20] = [
     (Model::Ingress, "Ingress", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1", "extensions/v1beta1"]),
     (Model::IngressClass, "IngressClass", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1"]),
     (Model::ConfigMap, "ConfigMap", "v1", &[]),
+    (Model::Role, "Role", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (Model::ClusterRole, "ClusterRole", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (Model::RoleBinding, "RoleBinding", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (
+        Model::ClusterRoleBinding,
+        "ClusterRoleBinding",
+        "rbac.authorization.k8s.io/v1",
+        &["rbac.authorization.k8s.io/v1beta1"],
+    ),
+    (Model::ServiceAccount, "ServiceAccount", "v1", &[]),
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
-const OWN_GROUPS: [&str; 6] = ["", "apps", "batch", "discovery.k8s.io", "extensions", "networking.k8s.io"];
+const OWN_GROUPS: [&str; 7] =
+    ["", "apps", "batch", "discovery.k8s.io", "extensions", "networking.k8s.io", "rbac.authorization.k8s.io"];
 
 impl Model {
     fn row(self) -> Option<&'static (Model, &'static str, &'static str, &'static [&'static str])> {
@@ -73,7 +89,9 @@ impl Model {
 
     /// Whether its objects live in a namespace.
     pub(crate) fn is_namespaced(self) -> bool {
-        !matches!(self, Model::Namespace | Model::Node | Model::IngressClass) && !self.is_cluster_policy()
+        let of_the_cluster =
+            [Model::Namespace, Model::Node, Model::IngressClass, Model::ClusterRole, Model::ClusterRoleBinding];
+        !of_the_cluster.contains(&self) && !self.is_cluster_policy()
     }
 
     /// Whether its versions of old had fields of other names (ING-2).
@@ -97,6 +115,14 @@ impl Model {
     /// Whether its objects are held against the API's schema: what a ConfigMap says is its readers' business.
     pub(crate) fn has_schema(self) -> bool {
         self != Model::ConfigMap
+    }
+
+    /// Whether it says who may ask the API server for what.
+    pub(crate) fn is_access(self) -> bool {
+        matches!(
+            self,
+            Model::Role | Model::ClusterRole | Model::RoleBinding | Model::ClusterRoleBinding | Model::ServiceAccount
+        )
     }
 
     /// Whether it is a policy for the whole cluster.
@@ -182,7 +208,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("", "PodTemplate", Effect::None),
     ("", "ResourceQuota", Effect::None),
     ("", "Secret", Effect::None),
-    ("", "ServiceAccount", Effect::None),
     ("apps", "ControllerRevision", Effect::None),
     ("apps.openshift.io", "DeploymentConfig", Effect::Workload),
     ("argoproj.io", "AnalysisRun", Effect::Workload),
@@ -379,7 +404,6 @@ mod tests {
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
             ("v1", "Secret", Effect::None),
-            ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "ExternalNetworkSet", Effect::Policy),

@@ -1,9 +1,12 @@
 //! The ways into pods, made fast: endpoints by index, captures by hash.
 //!
 //! [`Ways`] is to [`spec`](crate::spec) what the compiled tables are for policies: it must agree with it on every
-//! packet.
+//! packet. Beside it stand the ways that have no compiled form: [`api_server`], and the names of [`dns`].
 
+pub mod api_access;
+pub mod api_server;
 pub mod clients;
+pub mod dns;
 pub mod endpoints;
 pub mod entry;
 pub mod exposure;
@@ -11,7 +14,9 @@ mod forward;
 pub mod host_ports;
 pub mod ingress;
 pub mod kube_proxy;
+pub mod kubectl_proxy;
 pub mod proxied;
+mod ready;
 pub mod requests;
 pub mod walk;
 

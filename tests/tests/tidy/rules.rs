@@ -87,7 +87,8 @@ fn id_of_case(name: &str) -> Option<String> {
     let mut parts = name.split('-');
     let (prefix, number) = (parts.next()?, parts.next()?);
     let number = number.trim_start_matches('0');
-    let wanted = matches!(prefix, "np" | "cnp" | "anp" | "in") && number.starts_with(|c: char| c.is_ascii_digit());
+    let wanted = matches!(prefix, "np" | "cnp" | "anp" | "in" | "api" | "dns")
+        && number.starts_with(|c: char| c.is_ascii_digit());
     wanted.then(|| format!("{}-{number}", prefix.to_uppercase()))
 }
 
