@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use crate::diagnostic::Diagnostic;
 use crate::lower::LowerOptions;
 use crate::lower::context::Context;
+use crate::lower::gateway::GatewayObjects;
 use crate::model::{ClusterPolicyKind, Name};
-use crate::snapshot::{Body, ClusterPolicyBody, NetworkPolicyBody, NodeBody, Object, PodBody, Snapshot, WorkloadBody};
+use crate::snapshot::{
+    Body, ClusterPolicyBody, GatewayApiBody, NetworkPolicyBody, NodeBody, Object, PodBody, Snapshot, WorkloadBody,
+};
 
 /// Namespace and name.
 pub(super) type Key = (Name, Name);
@@ -29,6 +32,8 @@ pub(super) struct Input<'a> {
     pub(super) policies: BTreeMap<Key, (&'a Object, &'a NetworkPolicyBody)>,
     /// Cluster-wide policies.
     pub(super) cluster_policies: BTreeMap<(ClusterPolicyKind, Name), (&'a Object, &'a ClusterPolicyBody)>,
+    /// The Gateway API.
+    pub(super) gateway_api: GatewayObjects<'a>,
 }
 
 impl<'a> Input<'a> {
@@ -79,6 +84,12 @@ impl<'a> Input<'a> {
                 };
                 keep(&mut self.cluster_policies, (kind, name), object, &**body)
             }
+            Body::GatewayApi(body) => {
+                if !matches!(**body, GatewayApiBody::Class(_)) {
+                    self.namespaces.entry(namespace.clone()).or_default();
+                }
+                self.gateway_api.add((namespace, name), object, body)
+            }
         };
         report_duplicate(first.is_none(), object, first, context);
     }
@@ -95,7 +106,7 @@ fn name(object: &Object) -> Option<Name> {
 }
 
 /// Keeps the first object of a key; returns it when `object` came too late.
-fn keep<'a, K: Ord, B>(
+pub(super) fn keep<'a, K: Ord, B>(
     kept: &mut BTreeMap<K, (&'a Object, &'a B)>,
     key: K,
     object: &'a Object,

@@ -7,6 +7,7 @@
 mod addresses;
 mod cluster_policy;
 mod context;
+mod gateway;
 mod input;
 mod namespaces;
 mod network_policy;
@@ -56,7 +57,13 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
     let policies = network_policy::lower(&input, &namespaces.ids, &mut context);
     let cluster_policies = cluster_policy::lower(&input, &mut context);
 
-    if lowered.workloads.is_empty() {
+    cluster.namespaces = namespaces.namespaces;
+    cluster.nodes = nodes.nodes;
+    cluster.workloads = lowered.workloads;
+    cluster.pods = lowered.pods;
+    let gateway_api = gateway::lower(&input, &namespaces.ids, &cluster, &mut context);
+
+    if cluster.workloads.is_empty() {
         // IN-8
         context.report(
             Diagnostic::error("IN-8", None, "there is no pod and no workload in the input").help(
@@ -64,13 +71,10 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
             ),
         );
     }
-    cluster.incomplete |= policies.refused || cluster_policies.refused;
-    cluster.namespaces = namespaces.namespaces;
-    cluster.nodes = nodes.nodes;
-    cluster.workloads = lowered.workloads;
-    cluster.pods = lowered.pods;
+    cluster.incomplete |= policies.refused || cluster_policies.refused || gateway_api.refused;
     cluster.policies = policies.policies;
     cluster.cluster_policies = cluster_policies.policies;
+    cluster.gateway_api = gateway_api.api;
     cluster.not_modelled = not_modelled(snapshot, &mut context);
     (cluster, context.into_diagnostics())
 }

@@ -416,7 +416,11 @@ pub(crate) fn object(raw: &str, span: Span, list: Option<&ListHead>, strings: &m
     };
     let model = match classify(&api_version, &kind) {
         // Few, and worth their places.
-        Class::Modelled(model) if model == Model::NetworkPolicy || model.is_cluster_policy() => return None,
+        Class::Modelled(model)
+            if model == Model::NetworkPolicy || model.is_cluster_policy() || model.is_gateway_api() =>
+        {
+            return None;
+        }
         Class::Modelled(model) => Some(model),
         Class::NotModelled(_) => None,
         Class::Legacy(_) | Class::WrongVersion(_) | Class::Misspelt(_) => return None,

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::snapshot::gateway;
 
 use super::decode::Context;
 use super::findings::Text;
@@ -73,6 +74,16 @@ pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Seve
         Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy => {
             run::<AdminNetworkPolicySpec, IgnoredAny>(&context, node);
         }
+        Model::GatewayClass => run::<gateway::GatewayClassSpec, IgnoredAny>(&context, node),
+        Model::Gateway => run::<gateway::GatewaySpec, IgnoredAny>(&context, node),
+        Model::ListenerSet | Model::XListenerSet => run::<gateway::ListenerSetSpec, IgnoredAny>(&context, node),
+        Model::HttpRoute => run::<gateway::HttpRouteSpec, IgnoredAny>(&context, node),
+        Model::GrpcRoute => run::<gateway::GrpcRouteSpec, IgnoredAny>(&context, node),
+        Model::TlsRoute | Model::TcpRoute | Model::UdpRoute => {
+            run::<gateway::StreamRouteSpec, IgnoredAny>(&context, node);
+        }
+        Model::ReferenceGrant => run::<gateway::ReferenceGrantSpec, IgnoredAny>(&context, node),
+        Model::BackendTlsPolicy => run::<gateway::BackendTlsPolicySpec, IgnoredAny>(&context, node),
     }
     context.found()
 }

@@ -66,6 +66,7 @@ pub(crate) fn unread(text: Text<'_>, node: &Node<'_>, model: Model) -> Vec<Unrea
         | Model::ClusterNetworkPolicy
         | Model::AdminNetworkPolicy
         | Model::BaselineAdminNetworkPolicy => {}
+        model if model.is_gateway_api() => {}
         Model::NetworkPolicy => {
             if let Some(entry) = node.entry("status").filter(|entry| !entry.value.entries().is_empty()) {
                 found.push(UnreadField { path: "status".to_owned(), span: Some(text.key(&entry.key)) });

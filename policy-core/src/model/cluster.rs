@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::ids::{ClusterPolicyId, IdVec, NamespaceId, NodeId, PodId, PolicyId, ServiceId, WorkloadId};
-use crate::model::{ClusterPolicy, Family, LabelSet, Name, NetworkPolicy, Protocol, Service, Slice};
+use crate::model::{ClusterPolicy, Family, GatewayApi, LabelSet, Name, NetworkPolicy, Protocol, Service, Slice};
 use crate::snapshot::Effect;
 use crate::source::Span;
 
@@ -28,6 +28,8 @@ pub struct Cluster {
     pub services: IdVec<ServiceId, Service>,
     /// Endpoints that the input gives, by Service, name (SVC-10).
     pub slices: Vec<Slice>,
+    /// Gateways and the routes on them.
+    pub gateway_api: GatewayApi,
     /// Objects that could change an answer and are not modelled.
     pub not_modelled: Vec<NotModelled>,
     /// Whether part of the input was skipped.

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod cluster;
 pub mod flow;
+pub mod gateway;
 pub mod hit;
 pub mod http;
 pub mod interval;
@@ -26,6 +27,7 @@ pub use cluster::{
     WorkloadKind,
 };
 pub use flow::{Flow, Masquerader, Party};
+pub use gateway::GatewayApi;
 pub use hit::{Doubts, Hit};
 pub use interval::IntervalSet;
 pub use labels::{LabelSet, Name, Operator, Requirement, Selector};

@@ -4,6 +4,7 @@
 //! reader's business: see [`manifest`](crate::manifest). Nothing here is interpreted: defaults, validation and
 //! ownership belong to [`lower`](crate::lower).
 
+pub mod gateway;
 mod network_policy;
 mod tier;
 mod workload;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 use crate::source::{Span, Spanned};
 
+pub use gateway::GatewayApiBody;
 pub use network_policy::{
     EgressRule, IngressRule, IpBlock, NetworkPolicyBody, NetworkPolicySpec, PolicyPeer, PolicyPort,
 };
@@ -79,6 +81,8 @@ pub enum Body {
     NetworkPolicy(Box<NetworkPolicyBody>),
     /// policy.networking.k8s.io ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy.
     ClusterPolicy(Box<ClusterPolicyBody>),
+    /// An object of the Gateway API.
+    GatewayApi(Box<GatewayApiBody>),
     /// A kind that is not modelled, and what ignoring it means.
     NotModelled(Effect),
 }
