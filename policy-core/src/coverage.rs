@@ -179,11 +179,11 @@ mod tests {
             "\
 {apiVersion: v1, kind: Namespace, metadata: {name: q}}
 ---
-{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, ports: [{hostPort: 80}]}]}}
+{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {linkerd.io/inject: enabled}}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}
 ---
-{apiVersion: v1, kind: Service, metadata: {name: s}}
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: s}}
 ---
 {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: c, namespace: q}}
 ---
@@ -201,8 +201,8 @@ mod tests {
         let names: Vec<_> = coverage.could_change_an_answer().filter_map(|covered| covered.name.as_deref()).collect();
         assert_eq!(names, ["c", "r", "t"]);
         let Extent::PartlyUsed { fields } = &coverage.objects[1].extent else { panic!() };
-        assert_eq!(fields[0].path, "spec.containers[0].ports[0].hostPort");
-        assert_eq!(fields[0].reason, "the port is also open on the node's address");
-        assert_eq!(sources.text(fields[0].span.unwrap()), "hostPort");
+        assert_eq!(fields[0].path, "metadata.labels[\"linkerd.io/inject\"]");
+        assert_eq!(fields[0].reason, "a mesh redirects the pod's traffic");
+        assert_eq!(sources.text(fields[0].span.unwrap()), "linkerd.io/inject");
     }
 }

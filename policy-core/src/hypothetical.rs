@@ -183,6 +183,11 @@ fn add_pod(cluster: &mut Cluster, namespace: NamespaceId, name: Name, labels: La
         v6: None,
         host_network: false,
         ports: Arc::from([]),
+        host_ports: Arc::from([]),
+        ready: None,
+        terminating: false,
+        hostname: None,
+        subdomain: None,
         state: PodState::Template,
         span: None,
     })

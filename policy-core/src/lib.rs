@@ -22,10 +22,12 @@ pub mod manifest;
 pub mod model;
 pub mod near;
 pub mod query;
+pub mod selection;
 pub mod snapshot;
 pub mod source;
 pub mod spec;
 pub mod ties;
+pub mod ways;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

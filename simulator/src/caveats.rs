@@ -109,7 +109,7 @@ mod tests {
                 object("CiliumNetworkPolicy", Effect::Policy, Some("shop"), "b"),
                 object("CiliumNetworkPolicy", Effect::Policy, Some("other"), "c"),
                 object("AdminNetworkPolicy", Effect::Policy, None, "d"),
-                object("Service", Effect::Way, Some("other"), "e"),
+                object("Ingress", Effect::Way, Some("other"), "e"),
             ],
             ..Cluster::default()
         };
@@ -121,12 +121,12 @@ mod tests {
     #[test]
     fn policies_of_other_namespaces_bear_on_nothing_here() {
         let wanted =
-            [("AdminNetworkPolicy".to_owned(), 1), ("CiliumNetworkPolicy".to_owned(), 2), ("Service".to_owned(), 1)];
+            [("AdminNetworkPolicy".to_owned(), 1), ("CiliumNetworkPolicy".to_owned(), 2), ("Ingress".to_owned(), 1)];
         assert_eq!(lines(&["shop"]), wanted);
     }
 
     #[test]
     fn cluster_wide_objects_always_count() {
-        assert_eq!(lines(&["quiet"]), [("AdminNetworkPolicy".to_owned(), 1), ("Service".to_owned(), 1)]);
+        assert_eq!(lines(&["quiet"]), [("AdminNetworkPolicy".to_owned(), 1), ("Ingress".to_owned(), 1)]);
     }
 }

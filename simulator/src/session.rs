@@ -91,8 +91,11 @@ impl Input {
         snapshot.incomplete |= unread;
 
         progress.step("resolving");
-        let lower_options = options.namespace.as_deref().map(|name| LowerOptions { default_namespace: name.into() });
-        let (cluster, mut problems) = lower(&snapshot, &lower_options.unwrap_or_default());
+        let mut lower_options = LowerOptions { nodeport_range: profile.ways.nodeport_range, ..LowerOptions::default() };
+        if let Some(name) = options.namespace.as_deref() {
+            lower_options.default_namespace = name.into();
+        }
+        let (cluster, mut problems) = lower(&snapshot, &lower_options);
         let empty = snapshot.objects.is_empty() && read_problems.is_empty() && !unread;
         // IN-8 would only repeat that nothing could be read.
         if purpose == Purpose::Account

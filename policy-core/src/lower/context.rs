@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{ContainerPort, LabelSet, Name};
+use crate::model::{ContainerPort, HostPort, LabelSet, Name};
 
 /// Interners and diagnostics of one lowering.
 #[derive(Debug, Default)]
@@ -14,6 +14,7 @@ pub(super) struct Context {
     names: FxHashSet<Name>,
     labels: FxHashSet<LabelSet>,
     ports: FxHashSet<Arc<[ContainerPort]>>,
+    host_ports: FxHashSet<Arc<[HostPort]>>,
     diagnostics: Vec<Diagnostic>,
     errors: usize,
 }
@@ -47,6 +48,16 @@ impl Context {
         }
         let ports: Arc<[ContainerPort]> = ports.into();
         self.ports.insert(ports.clone());
+        ports
+    }
+
+    /// The one allocation of a list of host ports.
+    pub(super) fn host_ports(&mut self, ports: Vec<HostPort>) -> Arc<[HostPort]> {
+        if let Some(known) = self.host_ports.get(ports.as_slice()) {
+            return known.clone();
+        }
+        let ports: Arc<[HostPort]> = ports.into();
+        self.host_ports.insert(ports.clone());
         ports
     }
 

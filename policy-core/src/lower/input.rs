@@ -8,7 +8,8 @@ use crate::lower::context::Context;
 use crate::lower::gateway::GatewayObjects;
 use crate::model::{ClusterPolicyKind, Name};
 use crate::snapshot::{
-    Body, ClusterPolicyBody, GatewayApiBody, NetworkPolicyBody, NodeBody, Object, PodBody, Snapshot, WorkloadBody,
+    Body, ClusterPolicyBody, EndpointSliceBody, EndpointsBody, GatewayApiBody, NetworkPolicyBody, NodeBody, Object,
+    PodBody, ServiceBody, Snapshot, WorkloadBody,
 };
 
 /// Namespace and name.
@@ -30,6 +31,12 @@ pub(super) struct Input<'a> {
     pub(super) workloads: BTreeMap<OwnerKey, (&'a Object, &'a WorkloadBody)>,
     /// NetworkPolicies.
     pub(super) policies: BTreeMap<Key, (&'a Object, &'a NetworkPolicyBody)>,
+    /// Services.
+    pub(super) services: BTreeMap<Key, (&'a Object, &'a ServiceBody)>,
+    /// Endpoints.
+    pub(super) endpoints: BTreeMap<Key, (&'a Object, &'a EndpointsBody)>,
+    /// EndpointSlices.
+    pub(super) slices: BTreeMap<Key, (&'a Object, &'a EndpointSliceBody)>,
     /// Cluster-wide policies.
     pub(super) cluster_policies: BTreeMap<(ClusterPolicyKind, Name), (&'a Object, &'a ClusterPolicyBody)>,
     /// The Gateway API.
@@ -76,6 +83,12 @@ impl<'a> Input<'a> {
                 self.namespaces.entry(namespace.clone()).or_default();
                 keep(&mut self.policies, (namespace, name), object, &**body)
             }
+            Body::Service(body) => {
+                self.namespaces.entry(namespace.clone()).or_default();
+                keep(&mut self.services, (namespace, name), object, &**body)
+            }
+            Body::Endpoints(body) => keep(&mut self.endpoints, (namespace, name), object, &**body),
+            Body::EndpointSlice(body) => keep(&mut self.slices, (namespace, name), object, &**body),
             Body::ClusterPolicy(body) => {
                 let kind = match &*object.kind {
                     "AdminNetworkPolicy" => ClusterPolicyKind::AdminNetworkPolicy,

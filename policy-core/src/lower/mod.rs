@@ -8,6 +8,7 @@ mod addresses;
 mod cluster_policy;
 mod context;
 mod gateway;
+mod host_ports;
 mod input;
 mod namespaces;
 mod network_policy;
@@ -16,6 +17,10 @@ mod peers;
 mod pods;
 mod ports;
 mod selectors;
+mod service_findings;
+mod service_ports;
+mod services;
+mod slices;
 #[cfg(test)]
 mod testing;
 mod tier_peers;
@@ -23,9 +28,10 @@ mod tier_ports;
 mod workloads;
 
 use crate::diagnostic::Diagnostic;
+use crate::ids::{IdVec, PodId};
 use crate::lower::context::Context;
 use crate::lower::input::Input;
-use crate::model::{Cluster, Name, NotModelled};
+use crate::model::{Cluster, Family, Name, NotModelled, Pod};
 use crate::snapshot::{Body, Effect, Snapshot};
 
 /// What the input leaves to the caller.
@@ -33,11 +39,16 @@ use crate::snapshot::{Body, Effect, Snapshot};
 pub struct LowerOptions {
     /// The namespace of objects that name none, as `kubectl apply --namespace` would choose it.
     pub default_namespace: Name,
+    /// The range of node ports (SVC-18): first and last.
+    pub nodeport_range: (u16, u16),
+    /// Keep Services and endpoints that the API server would refuse today, as far as they can be read: a cluster may
+    /// hold some from before a check existed, and kube-proxy serves them.
+    pub keep_refused: bool,
 }
 
 impl Default for LowerOptions {
     fn default() -> Self {
-        Self { default_namespace: Name::from("default") }
+        Self { default_namespace: Name::from("default"), nodeport_range: (30000, 32767), keep_refused: false }
     }
 }
 
@@ -56,11 +67,27 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
     let lowered = workloads::lower(&input, &namespaces, &nodes, &mut context);
     let policies = network_policy::lower(&input, &namespaces.ids, &mut context);
     let cluster_policies = cluster_policy::lower(&input, &mut context);
+    host_ports::warn_of_conflicts(&lowered.pods, &lowered.workloads, &namespaces, &mut context);
+    let families = families(&lowered.pods);
+    let services = services::lower(&input, &namespaces.ids, &families, options, &mut context);
+    let known = slices::Known { services: &services, nodes: &nodes, pods: &lowered.pods, namespaces: &namespaces.ids };
+    let slices = slices::lower(&input, &known, options, &mut context);
+    let things = service_findings::Things {
+        namespaces: &namespaces,
+        nodes: &nodes.nodes,
+        pods: &lowered.pods,
+        services: &services.services,
+        slices: &slices.slices,
+    };
+    service_findings::report(&things, &mut context);
 
     cluster.namespaces = namespaces.namespaces;
     cluster.nodes = nodes.nodes;
     cluster.workloads = lowered.workloads;
     cluster.pods = lowered.pods;
+    cluster.services = services.services;
+    cluster.slices = slices.slices;
+    let services_refused = services.refused || slices.refused;
     let gateway_api = gateway::lower(&input, &namespaces.ids, &cluster, &mut context);
 
     if cluster.workloads.is_empty() {
@@ -71,12 +98,18 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
             ),
         );
     }
-    cluster.incomplete |= policies.refused || cluster_policies.refused || gateway_api.refused;
+    cluster.incomplete |= policies.refused || cluster_policies.refused || services_refused || gateway_api.refused;
     cluster.policies = policies.policies;
     cluster.cluster_policies = cluster_policies.policies;
     cluster.gateway_api = gateway_api.api;
     cluster.not_modelled = not_modelled(snapshot, &mut context);
     (cluster, context.into_diagnostics())
+}
+
+/// The families that the cluster seems to have, by its pods, the first one first (SVC-26).
+fn families(pods: &IdVec<PodId, Pod>) -> Vec<Family> {
+    let has = |family: &Family| pods.values().any(|pod| pod.address(*family).is_some());
+    Family::ALL.into_iter().filter(has).collect()
 }
 
 /// The objects that are not modelled and could change an answer, sorted.
@@ -135,7 +168,7 @@ mod tests {
     fn an_object_without_namespace_gets_the_default() {
         let mut pod = pod("x", "web").done();
         pod.metadata.namespace = None;
-        let options = LowerOptions { default_namespace: Name::from("shop") };
+        let options = LowerOptions { default_namespace: Name::from("shop"), ..LowerOptions::default() };
         let (cluster, _) = lower(&Snapshot { objects: vec![pod], incomplete: false }, &options);
         let names: Vec<_> = cluster.namespaces.values().map(|namespace| &*namespace.name).collect();
         assert_eq!(names, ["shop"]);
@@ -152,12 +185,12 @@ mod tests {
 
     #[test]
     fn objects_that_could_change_an_answer_are_listed() {
-        let way = object("v1", "Service", "x", "web", Body::NotModelled(Effect::Way)).done();
+        let way = object("networking.k8s.io/v1", "Ingress", "x", "web", Body::NotModelled(Effect::Way)).done();
         let harmless = object("v1", "ConfigMap", "x", "web", Body::NotModelled(Effect::None)).done();
         let policy = object("cilium.io/v2", "CiliumNetworkPolicy", "x", "deny", Body::NotModelled(Effect::Policy));
         let (cluster, _) = lower_all(vec![way, harmless, policy.done(), pod("x", "web").done()]);
         let kinds: Vec<_> = cluster.not_modelled.iter().map(|found| (&*found.kind, found.effect)).collect();
-        assert_eq!(kinds, [("CiliumNetworkPolicy", Effect::Policy), ("Service", Effect::Way)]);
+        assert_eq!(kinds, [("CiliumNetworkPolicy", Effect::Policy), ("Ingress", Effect::Way)]);
     }
 
     #[test]

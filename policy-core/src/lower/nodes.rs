@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use rustc_hash::FxHashMap;
 
 use crate::diagnostic::Diagnostic;
 use crate::ids::{IdVec, NodeId};
-use crate::lower::addresses::parse_ip;
+use crate::lower::addresses::{parse_cidr, parse_ip};
 use crate::lower::context::Context;
 use crate::lower::input::Input;
 use crate::model::{Name, Node, NodeAddress, NodeAddressKind};
-use crate::snapshot::{NodeBody, PodSpec};
+use crate::snapshot::{NodeBody, PodSpec, SliceEndpoint};
 
 /// All nodes, and their ids by name.
 #[derive(Debug, Default)]
@@ -26,13 +27,33 @@ pub(super) fn lower(input: &Input<'_>, context: &mut Context) -> Nodes {
     for (name, (object, body)) in &input.nodes {
         let labels = context.labels(object.metadata.labels.as_ref());
         let addresses = written_addresses(body, context);
-        nodes.insert(name.clone(), Node { name: name.clone(), labels, addresses, span: object.span });
+        let node = Node {
+            name: name.clone(),
+            zone: labels.get("topology.kubernetes.io/zone").cloned(),
+            labels,
+            addresses,
+            pod_cidrs: pod_cidrs(body, context),
+            is_written: true,
+            span: object.span,
+        };
+        nodes.insert(name.clone(), node);
     }
-    let learnt = learn_from_pods(input, context);
+    let mut learnt = learn_from_pods(input, context);
+    for name in named_by_endpoints(input) {
+        learnt.entry(context.name(name)).or_default();
+    }
     for (name, addresses) in learnt {
         let node = nodes.entry(name).or_insert_with_key(|name| {
             let labels = context.labels(None);
-            Node { name: name.clone(), labels, addresses: Vec::new(), span: None }
+            Node {
+                name: name.clone(),
+                labels,
+                addresses: Vec::new(),
+                zone: None,
+                pod_cidrs: Vec::new(),
+                is_written: false,
+                span: None,
+            }
         });
         if node.addresses.is_empty() {
             node.addresses = addresses;
@@ -64,9 +85,46 @@ fn written_addresses(body: &NodeBody, context: &mut Context) -> Vec<NodeAddress>
             ),
         }
     }
-    addresses.sort_unstable();
-    addresses.dedup();
+    // The first of a family is the one that the node calls its own (KP-6).
+    addresses.sort_by_key(|address: &NodeAddress| address.kind);
+    let mut seen = BTreeSet::new();
+    addresses.retain(|address| seen.insert(*address));
     addresses
+}
+
+/// `podCIDR` repeats the first of `podCIDRs`.
+fn pod_cidrs(body: &NodeBody, context: &mut Context) -> Vec<IpNet> {
+    let Some(spec) = &body.spec else { return Vec::new() };
+    let mut ranges = Vec::new();
+    let mut seen: BTreeSet<&Name> = BTreeSet::new();
+    let written = spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr).filter(|text| !text.value.is_empty());
+    for text in written.filter(|text| seen.insert(&text.value)) {
+        match parse_cidr(&text.value) {
+            Some((range, _)) => ranges.push(range),
+            None => context.report(
+                Diagnostic::warning("IN-19", text.span, format!("`{}` is not a CIDR", text.value))
+                    .help("this range of the node's pods is left out"),
+            ),
+        }
+    }
+    ranges
+}
+
+/// The nodes that Endpoints and EndpointSlices name.
+fn named_by_endpoints<'a>(input: &'a Input<'_>) -> impl Iterator<Item = &'a Name> {
+    let slices = input.slices.values().flat_map(|(_, body)| body.endpoints.iter().flatten());
+    let slices = slices.filter_map(|endpoint| slice_node(&endpoint.value));
+    let subsets = input.endpoints.values().flat_map(|(_, body)| body.subsets.iter().flatten());
+    let addresses = subsets.flat_map(|subset| {
+        subset.value.addresses.iter().flatten().chain(subset.value.not_ready_addresses.iter().flatten())
+    });
+    slices.chain(addresses.filter_map(|address| address.value.node_name.as_ref())).filter(|name| !name.is_empty())
+}
+
+/// `nodeName`, or the label in its place in v1beta1.
+pub(super) fn slice_node(endpoint: &SliceEndpoint) -> Option<&Name> {
+    let beta = || endpoint.topology.as_ref()?.get("kubernetes.io/hostname");
+    endpoint.node_name.as_ref().or_else(beta)
 }
 
 /// Which nodes pods and templates name, and the addresses that pods give for them.

@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::ids::{NamespaceId, NodeId, WorkloadId};
 use crate::lower::addresses::parse_ip;
 use crate::lower::context::Context;
+use crate::lower::host_ports::host_ports;
 use crate::lower::nodes::{Nodes, node_name};
 use crate::lower::ports::container_ports;
 use crate::model::{Family, Name, Pod, PodState};
@@ -54,7 +55,9 @@ pub(super) fn pod(
         _ if host_network => (PodState::Live, host_addresses(written, status, node, nodes)),
         _ => (PodState::Live, written),
     };
-    let ports = body.spec.as_ref().map(|spec| container_ports(spec, context)).unwrap_or_default();
+    let spec = body.spec.as_ref();
+    let ports = spec.map(|spec| container_ports(spec, context)).unwrap_or_default();
+    let host_ports = spec.map(|spec| host_ports(spec, context)).unwrap_or_default();
     Pod {
         namespace,
         workload,
@@ -65,6 +68,11 @@ pub(super) fn pod(
         v6: addresses.v6,
         host_network,
         ports: context.ports(ports),
+        host_ports: context.host_ports(host_ports),
+        ready: ready(object, status),
+        terminating: object.metadata.deletion_timestamp.as_ref().is_some_and(|at| !at.is_empty()),
+        hostname: word(spec.and_then(|spec| spec.hostname.as_ref()), context),
+        subdomain: word(spec.and_then(|spec| spec.subdomain.as_ref()), context),
         state,
         span: object.span,
     }
@@ -82,6 +90,7 @@ pub(super) fn template(
     let node = node_name(spec).and_then(|name| nodes.ids.get(name)).copied();
     let metadata = body.template.metadata.as_ref();
     let ports = spec.map(|spec| container_ports(spec, context)).unwrap_or_default();
+    let host_ports = spec.map(|spec| host_ports(spec, context)).unwrap_or_default();
     Pod {
         namespace,
         workload,
@@ -92,9 +101,29 @@ pub(super) fn template(
         v6: None,
         host_network: is_host_network(spec),
         ports: context.ports(ports),
+        host_ports: context.host_ports(host_ports),
+        ready: None,
+        terminating: false,
+        hostname: word(spec.and_then(|spec| spec.hostname.as_ref()), context),
+        subdomain: word(spec.and_then(|spec| spec.subdomain.as_ref()), context),
         state: if body.finished { PodState::Finished } else { PodState::Template },
         span: object.span,
     }
+}
+
+/// SVC-9: without conditions nobody knows, unless it is a server that says nothing.
+fn ready(object: &Object, status: Option<&PodStatus>) -> Option<bool> {
+    let metadata = &object.metadata;
+    let by_server = metadata.uid.is_some() && metadata.resource_version.is_some();
+    match status.and_then(|status| status.conditions) {
+        Some(conditions) => Some(conditions.ready.unwrap_or(false)),
+        None => by_server.then_some(false),
+    }
+}
+
+/// The one allocation of a word; the API has `""` for none.
+fn word(written: Option<&Name>, context: &mut Context) -> Option<Name> {
+    written.filter(|word| !word.is_empty()).map(|word| context.name(word))
 }
 
 fn is_host_network(spec: Option<&PodSpec>) -> bool {

@@ -45,7 +45,7 @@ pub(super) fn node(name: &str, addresses: &[(&str, &str)]) -> Build {
         address: Some(spanned(address)),
     };
     let status = NodeStatus { addresses: Some(addresses.iter().map(address).collect()) };
-    object("v1", "Node", "", name, Body::Node(Box::new(NodeBody { status: Some(status) })))
+    object("v1", "Node", "", name, Body::Node(Box::new(NodeBody { spec: None, status: Some(status) })))
 }
 
 pub(super) fn pod(namespace: &str, name: &str) -> Build {
@@ -179,6 +179,8 @@ fn container_port(name: Option<&str>, protocol: &str, port: i64) -> ContainerPor
         name: name.map(Name::from),
         protocol: Some(spanned(protocol)),
         container_port: Some(Spanned::nowhere(port)),
+        host_port: None,
+        host_ip: None,
     }
 }
 

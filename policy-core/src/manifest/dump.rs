@@ -12,8 +12,8 @@ use rustc_hash::{FxHashSet, FxHasher};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use crate::snapshot::{
-    Body, Container, ContainerPort, NodeAddress, NodeBody, NodeStatus, Object, ObjectMeta, OwnerReference, PodBody,
-    PodIp, PodSpec, PodStatus, PodTemplate, UnreadField, WorkloadBody,
+    Body, Container, ContainerPort, NodeAddress, NodeBody, NodeSpec, NodeStatus, Object, ObjectMeta, OwnerReference,
+    PodBody, PodConditions, PodIp, PodSpec, PodStatus, PodTemplate, UnreadField, WorkloadBody,
 };
 use crate::source::{Span, Spanned};
 
@@ -155,6 +155,8 @@ struct RawPodSpec<'a> {
     #[serde(borrow)]
     node_name: Option<Str<'a>>,
     host_network: Option<bool>,
+    hostname: Option<Str<'a>>,
+    subdomain: Option<Str<'a>>,
     containers: Option<Vec<RawContainer<'a>>>,
     init_containers: Option<Vec<RawContainer<'a>>>,
 }
@@ -174,9 +176,9 @@ struct RawPort<'a> {
     name: Option<Str<'a>>,
     protocol: Option<Str<'a>>,
     container_port: Option<i64>,
-    host_port: Option<IgnoredAny>,
+    host_port: Option<i64>,
     #[serde(rename = "hostIP")]
-    host_ip: Option<IgnoredAny>,
+    host_ip: Option<Str<'a>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -190,6 +192,7 @@ struct RawPodStatus<'a> {
     pod_ips: Option<Vec<RawIp<'a>>>,
     #[serde(rename = "hostIP")]
     host_ip: Option<Str<'a>>,
+    conditions: Option<PodConditions>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -197,6 +200,15 @@ struct RawPodStatus<'a> {
 struct RawIp<'a> {
     #[serde(borrow)]
     ip: Option<Str<'a>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct RawNodeSpec<'a> {
+    #[serde(borrow, rename = "podCIDR")]
+    pod_cidr: Option<Str<'a>>,
+    #[serde(rename = "podCIDRs")]
+    pod_cidrs: Option<Vec<Str<'a>>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -354,6 +366,8 @@ impl Strings {
         PodSpec {
             node_name: self.maybe(spec.node_name),
             host_network: spec.host_network,
+            hostname: spec.hostname.map(own),
+            subdomain: self.maybe(spec.subdomain),
             containers: main,
             init_containers: init,
         }
@@ -365,6 +379,8 @@ impl Strings {
                 name: self.maybe(port.name),
                 protocol: self.maybe(port.protocol).map(Spanned::nowhere),
                 container_port: port.container_port.map(Spanned::nowhere),
+                host_port: port.host_port.map(Spanned::nowhere),
+                host_ip: self.maybe(port.host_ip).map(Spanned::nowhere),
             })
         });
         Container { ports, restart_policy: self.maybe(container.restart_policy) }
@@ -383,6 +399,7 @@ impl Strings {
             pod_ips,
             pod_ip: pod_ip.map(Spanned::nowhere),
             host_ip: self.maybe(status.host_ip).map(Spanned::nowhere),
+            conditions: status.conditions,
         }
     }
 
@@ -416,11 +433,10 @@ pub(crate) fn object(raw: &str, span: Span, list: Option<&ListHead>, strings: &m
     };
     let model = match classify(&api_version, &kind) {
         // Few, and worth their places.
-        Class::Modelled(model)
-            if model == Model::NetworkPolicy || model.is_cluster_policy() || model.is_gateway_api() =>
-        {
+        Class::Modelled(Model::NetworkPolicy | Model::Service | Model::Endpoints | Model::EndpointSlice) => {
             return None;
         }
+        Class::Modelled(model) if model.is_cluster_policy() || model.is_gateway_api() => return None,
         Class::Modelled(model) => Some(model),
         Class::NotModelled(_) => None,
         Class::Legacy(_) | Class::WrongVersion(_) | Class::Misspelt(_) => return None,
@@ -475,23 +491,25 @@ impl Made<'_> {
 
     fn pod(&mut self, raw: &str) -> Option<(ObjectMeta, Body)> {
         let (metadata, spec, status) = self.parts::<RawPodSpec<'_>, RawPodStatus<'_>>(raw)?;
-        if let Some(spec) = &spec {
-            self.host_ports(spec, "spec");
-        }
         let spec = spec.map(|spec| self.strings.pod_spec(spec));
         let status = status.map(|status| self.strings.pod_status(status));
         Some((metadata, Body::Pod(Box::new(PodBody { spec, status }))))
     }
 
     fn node(&mut self, raw: &str) -> Option<(ObjectMeta, Body)> {
-        let (metadata, _, status) = self.parts::<IgnoredAny, RawNodeStatus<'_>>(raw)?;
+        let (metadata, spec, status) = self.parts::<RawNodeSpec<'_>, RawNodeStatus<'_>>(raw)?;
+        let place = |text: Str<'_>| Spanned::nowhere(own(text));
+        let spec = spec.map(|spec| NodeSpec {
+            pod_cidr: spec.pod_cidr.map(place),
+            pod_cidrs: spec.pod_cidrs.map(|list| each(list, place)),
+        });
         let address = |entry: RawAddress<'_>| NodeAddress {
             r#type: entry.r#type.map(own),
             address: entry.address.map(own).map(Spanned::nowhere),
         };
         let addresses = |list: Vec<RawAddress<'_>>| each(list, address);
         let status = status.map(|status| NodeStatus { addresses: status.addresses.map(addresses) });
-        Some((metadata, Body::Node(Box::new(NodeBody { status }))))
+        Some((metadata, Body::Node(Box::new(NodeBody { spec, status }))))
     }
 
     fn workload(&mut self, raw: &str, model: Model) -> Option<(ObjectMeta, Body)> {
@@ -507,9 +525,6 @@ impl Made<'_> {
         if let Some(template) = &template {
             if let Some(meta) = &template.metadata {
                 self.marks(meta, &format!("{at}."));
-            }
-            if let Some(spec) = &template.spec {
-                self.host_ports(spec, &format!("{at}.spec"));
             }
         }
         let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
@@ -532,20 +547,6 @@ impl Made<'_> {
         let labels = labels.filter(|key| mark(key).is_some()).map(|key| ("labels", key));
         for (place, key) in annotations.map(|key| ("annotations", key)).chain(labels) {
             self.unread.push(UnreadField { path: format!("{at}metadata.{place}[\"{key}\"]"), span: None });
-        }
-    }
-
-    fn host_ports(&mut self, spec: &RawPodSpec<'_>, at: &str) {
-        for (list, containers) in [("initContainers", &spec.init_containers), ("containers", &spec.containers)] {
-            for (container, entry) in containers.iter().flatten().enumerate() {
-                for (port, entry) in entry.ports.iter().flatten().enumerate() {
-                    let fields = [("hostIP", &entry.host_ip), ("hostPort", &entry.host_port)];
-                    for (field, _) in fields.into_iter().filter(|(_, value)| value.is_some()) {
-                        let path = format!("{at}.{list}[{container}].ports[{port}].{field}");
-                        self.unread.push(UnreadField { path, span: None });
-                    }
-                }
-            }
         }
     }
 }

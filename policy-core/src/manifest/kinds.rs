@@ -17,6 +17,9 @@ pub(crate) enum Model {
     DaemonSet,
     Job,
     CronJob,
+    Service,
+    Endpoints,
+    EndpointSlice,
     NetworkPolicy,
     ClusterNetworkPolicy,
     AdminNetworkPolicy,
@@ -36,7 +39,7 @@ pub(crate) enum Model {
 
 /// Name, current apiVersion, and the versions of old that had the same shape. A kind that is served in several
 /// versions has several rows, the best version first.
-const MODELS: [(Model, &str, &str, &[&str]); 34] = [
+const MODELS: [(Model, &str, &str, &[&str]); 37] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -47,6 +50,9 @@ const MODELS: [(Model, &str, &str, &[&str]); 34] = [
     (Model::DaemonSet, "DaemonSet", "apps/v1", &["apps/v1beta2", "extensions/v1beta1"]),
     (Model::Job, "Job", "batch/v1", &["extensions/v1beta1"]),
     (Model::CronJob, "CronJob", "batch/v1", &["batch/v1beta1", "batch/v2alpha1"]),
+    (Model::Service, "Service", "v1", &[]),
+    (Model::Endpoints, "Endpoints", "v1", &[]),
+    (Model::EndpointSlice, "EndpointSlice", "discovery.k8s.io/v1", &["discovery.k8s.io/v1beta1"]),
     (Model::NetworkPolicy, "NetworkPolicy", "networking.k8s.io/v1", &["extensions/v1beta1"]),
     (Model::ClusterNetworkPolicy, "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", &[]),
     (Model::AdminNetworkPolicy, "AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
@@ -74,7 +80,7 @@ const MODELS: [(Model, &str, &str, &[&str]); 34] = [
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
-const OWN_GROUPS: [&str; 5] = ["", "apps", "batch", "extensions", "networking.k8s.io"];
+const OWN_GROUPS: [&str; 6] = ["", "apps", "batch", "discovery.k8s.io", "extensions", "networking.k8s.io"];
 
 impl Model {
     fn row(self) -> Option<&'static (Model, &'static str, &'static str, &'static [&'static str])> {
@@ -177,7 +183,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("", "Binding", Effect::None),
     ("", "ComponentStatus", Effect::None),
     ("", "ConfigMap", Effect::None),
-    ("", "Endpoints", Effect::Way),
     ("", "Event", Effect::None),
     ("", "LimitRange", Effect::None),
     ("", "PersistentVolume", Effect::None),
@@ -185,7 +190,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("", "PodTemplate", Effect::None),
     ("", "ResourceQuota", Effect::None),
     ("", "Secret", Effect::None),
-    ("", "Service", Effect::Way),
     ("", "ServiceAccount", Effect::None),
     ("apps", "ControllerRevision", Effect::None),
     ("apps.openshift.io", "DeploymentConfig", Effect::Workload),
@@ -273,7 +277,6 @@ const GROUPS: &[(&str, Effect)] = &[
     ("coordination.k8s.io", Effect::None),
     ("crd.antrea.io", Effect::Policy),
     ("crd.projectcalico.org", Effect::Policy),
-    ("discovery.k8s.io", Effect::Way),
     ("elbv2.k8s.aws", Effect::Way),
     ("events.k8s.io", Effect::None),
     ("extensions.istio.io", Effect::Policy),
@@ -360,6 +363,9 @@ mod tests {
         assert_eq!(classify("networking.k8s.io/v2", "NetworkPolicy"), Class::WrongVersion(Model::NetworkPolicy));
         assert_eq!(classify("networking.k8s.io/v1", "NetworkPolcy"), Class::Misspelt(Model::NetworkPolicy));
         assert_eq!(classify("v1", "pod"), Class::Misspelt(Model::Pod));
+        assert_eq!(classify("discovery.k8s.io/v1beta1", "EndpointSlice"), Class::Legacy(Model::EndpointSlice));
+        assert_eq!(classify("v1", "EndpointSlice"), Class::WrongVersion(Model::EndpointSlice));
+        assert_eq!(classify("v1", "Servce"), Class::Misspelt(Model::Service));
     }
 
     #[test]
@@ -393,7 +399,7 @@ mod tests {
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
             ("v1", "ConfigMap", Effect::None),
-            ("v1", "Service", Effect::Way),
+            ("networking.k8s.io/v1", "Ingress", Effect::Way),
             ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),

@@ -139,6 +139,9 @@ fn body(context: &Context<'_>, node: &Node<'_>, model: Model) -> Body {
         Model::Namespace => Body::Namespace,
         Model::Node => Body::Node(Box::new(context.decode(node))),
         Model::Pod => Body::Pod(Box::new(context.decode(node))),
+        Model::Service => Body::Service(Box::new(context.decode(node))),
+        Model::Endpoints => Body::Endpoints(Box::new(context.decode(node))),
+        Model::EndpointSlice => Body::EndpointSlice(Box::new(context.decode(node))),
         Model::NetworkPolicy => Body::NetworkPolicy(Box::new(context.decode(node))),
         Model::ClusterNetworkPolicy | Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy => {
             Body::ClusterPolicy(Box::new(context.decode(node)))

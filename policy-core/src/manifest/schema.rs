@@ -3,15 +3,18 @@
 //! The objects that are made here are thrown away; only what was reported about them counts. Objects written
 //! by an API server skip this: they may have fields of a newer version, and cannot be wrong.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{
     DaemonSetSpec, DaemonSetStatus, DeploymentSpec, DeploymentStatus, ReplicaSetSpec, ReplicaSetStatus,
     StatefulSetSpec, StatefulSetStatus,
 };
 use k8s_openapi::api::batch::v1::{CronJobSpec, CronJobStatus, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::{
-    NamespaceSpec, NamespaceStatus, NodeSpec, NodeStatus, PodSpec, PodStatus, ReplicationControllerSpec,
-    ReplicationControllerStatus,
+    EndpointSubset, NamespaceSpec, NamespaceStatus, NodeSpec, NodeStatus, ObjectReference, PodSpec, PodStatus,
+    ReplicationControllerSpec, ReplicationControllerStatus, ServiceSpec, ServiceStatus,
 };
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointHints, EndpointPort};
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
@@ -53,6 +56,61 @@ impl<S, T> Default for Manifest<S, T> {
     }
 }
 
+/// An Endpoints object, which has no `spec`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct EndpointsManifest {
+    api_version: IgnoredAny,
+    kind: IgnoredAny,
+    metadata: Option<ObjectMeta>,
+    subsets: Option<Vec<EndpointSubset>>,
+}
+
+/// An EndpointSlice, which has none either; `E` is its endpoint.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "E: Deserialize<'de>"))]
+#[expect(dead_code, reason = "made only for what is reported while it is made")]
+struct SliceManifest<E> {
+    #[serde(default)]
+    api_version: IgnoredAny,
+    #[serde(default)]
+    kind: IgnoredAny,
+    #[serde(default)]
+    metadata: Option<ObjectMeta>,
+    #[serde(default)]
+    address_type: Option<String>,
+    #[serde(default = "none")]
+    endpoints: Option<Vec<E>>,
+    #[serde(default)]
+    ports: Option<Vec<EndpointPort>>,
+}
+
+impl<E> Default for SliceManifest<E> {
+    fn default() -> Self {
+        Self {
+            api_version: IgnoredAny,
+            kind: IgnoredAny,
+            metadata: None,
+            address_type: None,
+            endpoints: None,
+            ports: None,
+        }
+    }
+}
+
+/// An endpoint of `discovery.k8s.io/v1beta1`: `topology` held what `nodeName` and `zone` say now.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BetaEndpoint {
+    addresses: Option<Vec<String>>,
+    conditions: Option<EndpointConditions>,
+    hostname: Option<String>,
+    target_ref: Option<ObjectReference>,
+    topology: Option<BTreeMap<String, String>>,
+    node_name: Option<String>,
+    hints: Option<EndpointHints>,
+}
+
 /// Everything about an object that the API would refuse to decode (IN-3, IN-4, IN-16).
 pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Severity) -> Vec<Diagnostic> {
     let context = Context::strict(text, unknown);
@@ -67,6 +125,13 @@ pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Seve
         Model::DaemonSet => run::<DaemonSetSpec, DaemonSetStatus>(&context, node),
         Model::Job => run::<JobSpec, JobStatus>(&context, node),
         Model::CronJob => run::<CronJobSpec, CronJobStatus>(&context, node),
+        Model::Service => run::<ServiceSpec, ServiceStatus>(&context, node),
+        Model::Endpoints => drop(context.decode::<EndpointsManifest>(node)),
+        // Of an old version unknown fields are warnings.
+        Model::EndpointSlice if unknown == Severity::Warning => {
+            drop(context.decode::<SliceManifest<BetaEndpoint>>(node));
+        }
+        Model::EndpointSlice => drop(context.decode::<SliceManifest<Endpoint>>(node)),
         // `status` was a field of 1.24 to 1.27.
         Model::NetworkPolicy => run::<NetworkPolicySpec, IgnoredAny>(&context, node),
         // Conditions, which say nothing about what the policy means.

@@ -69,14 +69,6 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The items of a list; none for anything else.
-    pub(crate) fn items(&self) -> &[Node<'a>] {
-        match &self.value {
-            Value::Seq(items) => items,
-            _ => &[],
-        }
-    }
-
     /// The entry with this key.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry<'a>> {
         self.entries().iter().find(|entry| entry.key.text == key)

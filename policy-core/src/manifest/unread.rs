@@ -27,12 +27,6 @@ pub(crate) const MARKS: &[(&str, &str)] = &[
     ("v1.multus-cni.io/default-network", "the pod's first network is another one"),
 ];
 
-/// Fields by their name at the end of the path, and why they matter.
-const FIELDS: &[(&str, &str)] = &[
-    ("hostIP", "the port is open on one address of the node only"),
-    ("hostPort", "the port is also open on the node's address"),
-];
-
 /// Why an unread field matters.
 #[must_use]
 pub fn reason(path: &str) -> &'static str {
@@ -40,11 +34,7 @@ pub fn reason(path: &str) -> &'static str {
         return "a status that 1.24 to 1.27 wrote; it changes nothing";
     }
     let quoted = path.rsplit_once("[\"").and_then(|(_, rest)| rest.strip_suffix("\"]"));
-    if let Some(key) = quoted {
-        return mark(key).unwrap_or("");
-    }
-    let name = path.rsplit_once('.').map_or(path, |(_, name)| name);
-    FIELDS.iter().find(|(field, _)| *field == name).map_or("", |(_, reason)| reason)
+    quoted.and_then(mark).unwrap_or("")
 }
 
 /// Why an annotation or label with this key matters, if it does.
@@ -63,6 +53,10 @@ pub(crate) fn unread(text: Text<'_>, node: &Node<'_>, model: Model) -> Vec<Unrea
     match model {
         Model::Namespace
         | Model::Node
+        | Model::Pod
+        | Model::Service
+        | Model::Endpoints
+        | Model::EndpointSlice
         | Model::ClusterNetworkPolicy
         | Model::AdminNetworkPolicy
         | Model::BaselineAdminNetworkPolicy => {}
@@ -72,7 +66,6 @@ pub(crate) fn unread(text: Text<'_>, node: &Node<'_>, model: Model) -> Vec<Unrea
                 found.push(UnreadField { path: "status".to_owned(), span: Some(text.key(&entry.key)) });
             }
         }
-        Model::Pod => pod(text, node.get("spec"), "spec", &mut found),
         Model::CronJob => template(text, node, &["spec", "jobTemplate", "spec", "template"], &mut found),
         _ => template(text, node, &["spec", "template"], &mut found),
     }
@@ -83,7 +76,6 @@ fn template(text: Text<'_>, node: &Node<'_>, path: &[&str], found: &mut Vec<Unre
     let Some(template) = node.at(path) else { return };
     let at = path.join(".");
     marks(text, template, &format!("{at}."), found);
-    pod(text, template.get("spec"), &format!("{at}.spec"), found);
 }
 
 fn marks(text: Text<'_>, node: &Node<'_>, at: &str, found: &mut Vec<UnreadField>) {
@@ -92,22 +84,6 @@ fn marks(text: Text<'_>, node: &Node<'_>, at: &str, found: &mut Vec<UnreadField>
             if mark(&entry.key.text).is_some() {
                 let path = format!("{at}metadata.{place}[\"{}\"]", entry.key.text);
                 found.push(UnreadField { path, span: Some(text.key(&entry.key)) });
-            }
-        }
-    }
-}
-
-fn pod(text: Text<'_>, spec: Option<&Node<'_>>, at: &str, found: &mut Vec<UnreadField>) {
-    let Some(spec) = spec else { return };
-    for list in ["initContainers", "containers"] {
-        for (container, node) in spec.get(list).map(Node::items).unwrap_or_default().iter().enumerate() {
-            for (port, node) in node.get("ports").map(Node::items).unwrap_or_default().iter().enumerate() {
-                for entry in node.entries() {
-                    if FIELDS.iter().any(|(field, _)| *field == entry.key.text) {
-                        let path = format!("{at}.{list}[{container}].ports[{port}].{}", entry.key.text);
-                        found.push(UnreadField { path, span: Some(text.key(&entry.key)) });
-                    }
-                }
             }
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::ids::{ClusterPolicyId, IdVec, NamespaceId, NodeId, PodId, PolicyId, ServiceId, WorkloadId};
 use crate::model::{ClusterPolicy, Family, GatewayApi, LabelSet, Name, NetworkPolicy, Protocol, Service, Slice};
 use crate::snapshot::Effect;
@@ -56,7 +58,13 @@ pub struct Node {
     pub labels: LabelSet,
     /// Its addresses; empty when the input does not give them.
     pub addresses: Vec<NodeAddress>,
-    /// Where its object is written; `None` when only pods name it.
+    /// The zone that its label names (KP-2).
+    pub zone: Option<Name>,
+    /// The ranges of its pods' addresses (KP-3, HP-4); empty when the input does not give them.
+    pub pod_cidrs: Vec<IpNet>,
+    /// Whether the input has its object; if not, others name it (SVC-9).
+    pub is_written: bool,
+    /// Where its object is written; `None` when only others name it.
     pub span: Option<Span>,
 }
 
@@ -193,6 +201,16 @@ pub struct Pod {
     pub host_network: bool,
     /// Declared ports: containers first, then native sidecars (NP-16).
     pub ports: Arc<[ContainerPort]>,
+    /// Its ports on its node's addresses (HP-2, HP-6).
+    pub host_ports: Arc<[HostPort]>,
+    /// Whether it is ready (SVC-9); `None` when the input does not tell, which counts as ready.
+    pub ready: Option<bool>,
+    /// Whether it is being deleted (SVC-9).
+    pub terminating: bool,
+    /// `hostname` (DNS-2).
+    pub hostname: Option<Name>,
+    /// `subdomain` (DNS-2).
+    pub subdomain: Option<Name>,
     /// How real it is.
     pub state: PodState,
     /// Where it is written.
@@ -244,6 +262,32 @@ pub struct ContainerPort {
     pub protocol: Protocol,
     /// Its number.
     pub port: u16,
+}
+
+/// A port of a pod on the addresses of its node (HP-2). A pod on the host's network has one for every port that it
+/// declares (HN-1): it holds the port itself, and nothing is translated.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct HostPort {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its number on the node.
+    pub port: u16,
+    /// The address of the node; `None` = all of both families, an unspecified one = all of its family.
+    pub ip: Option<IpAddr>,
+    /// The pod's port.
+    pub container_port: u16,
+}
+
+impl HostPort {
+    /// Whether a packet to this address of the node is meant (HP-2).
+    #[must_use]
+    pub fn is_at(&self, address: IpAddr) -> bool {
+        match self.ip {
+            None => true,
+            Some(ip) if ip.is_unspecified() => Family::of(ip) == Family::of(address),
+            Some(ip) => ip == address,
+        }
+    }
 }
 
 /// An object that is not modelled and could change an answer.

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod cluster;
+pub mod delivery;
 pub mod flow;
 pub mod gateway;
 pub mod hit;
@@ -23,8 +24,11 @@ pub mod way_profile;
 
 pub use address::{AddressSet, Family};
 pub use cluster::{
-    Cluster, ContainerPort, Namespace, Node, NodeAddress, NodeAddressKind, NotModelled, Pod, PodState, Workload,
-    WorkloadKind,
+    Cluster, ContainerPort, HostPort, Namespace, Node, NodeAddress, NodeAddressKind, NotModelled, Pod, PodState,
+    Workload, WorkloadKind,
+};
+pub use delivery::{
+    Client, Decision, Deliver, Delivery, Endpoint, Frontend, NodeView, Packet, PortRef, SourceAddress, Target,
 };
 pub use flow::{Flow, Masquerader, Party};
 pub use gateway::GatewayApi;

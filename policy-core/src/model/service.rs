@@ -167,6 +167,9 @@ pub struct Slice {
     pub service: ServiceId,
     /// The object's name.
     pub name: Name,
+    /// Whether the controller wrote it that computes endpoints from pods: of a Service with a selector, it says what
+    /// pods say already (SVC-9).
+    pub is_computed: bool,
     /// The family of its addresses.
     pub family: Family,
     /// Its ports; one without a number is left out.

@@ -6,6 +6,7 @@
 
 pub mod gateway;
 mod network_policy;
+mod service;
 mod tier;
 mod workload;
 
@@ -20,13 +21,18 @@ pub use gateway::GatewayApiBody;
 pub use network_policy::{
     EgressRule, IngressRule, IpBlock, NetworkPolicyBody, NetworkPolicySpec, PolicyPeer, PolicyPort,
 };
+pub use service::{
+    EndpointAddress, EndpointPort, EndpointSliceBody, EndpointSubset, EndpointsBody, Hint, LoadBalancerPoint,
+    LoadBalancerStatus, PortStatus, ServiceBody, ServicePort, ServiceSpec, ServiceStatus, SliceConditions,
+    SliceEndpoint, SliceHints, TargetReference,
+};
 pub use tier::{
     ClusterPolicyBody, ClusterPolicySpec, DestinationPort, NamespacedPods, TierEgressRule, TierIngressRule,
     TierNamespaces, TierPeer, TierPort, TierPortNumber, TierPortRange, TierProtocol, TierSubject, TierTransport,
 };
 pub use workload::{
-    Container, ContainerPort, NodeAddress, NodeBody, NodeStatus, PodBody, PodIp, PodSpec, PodStatus, PodTemplate,
-    WorkloadBody,
+    Container, ContainerPort, NodeAddress, NodeBody, NodeSpec, NodeStatus, PodBody, PodConditions, PodIp, PodSpec,
+    PodStatus, PodTemplate, WorkloadBody,
 };
 
 /// The objects of one reading, in input order.
@@ -51,7 +57,7 @@ pub struct Object {
     pub span: Option<Span>,
     /// Equal for two objects with equal content, whatever the key order and layout.
     pub fingerprint: u64,
-    /// Fields that bear on reachability and that no rule reads yet, as paths (`spec.containers[0].ports[0].hostPort`).
+    /// Fields that bear on reachability and that no rule reads yet, as paths (`metadata.labels["istio-injection"]`).
     pub unread: Vec<UnreadField>,
     /// The rest.
     pub body: Body,
@@ -81,6 +87,12 @@ pub enum Body {
     NetworkPolicy(Box<NetworkPolicyBody>),
     /// policy.networking.k8s.io ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy.
     ClusterPolicy(Box<ClusterPolicyBody>),
+    /// v1 Service.
+    Service(Box<ServiceBody>),
+    /// v1 Endpoints.
+    Endpoints(Box<EndpointsBody>),
+    /// discovery.k8s.io EndpointSlice.
+    EndpointSlice(Box<EndpointSliceBody>),
     /// An object of the Gateway API.
     GatewayApi(Box<GatewayApiBody>),
     /// A kind that is not modelled, and what ignoring it means.
@@ -94,7 +106,7 @@ pub enum Effect {
     None,
     /// It may allow or deny flows: CiliumNetworkPolicy, AuthorizationPolicy ….
     Policy,
-    /// It may open or name a way in: Service, Ingress, HTTPRoute ….
+    /// It may open or name a way in: Ingress, HTTPRoute ….
     Way,
     /// It may stand for pods: a controller's custom resource with a pod template ….
     Workload,

@@ -1,8 +1,11 @@
 //! Nodes, pods and what makes pods.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use crate::snapshot::ObjectMeta;
 use crate::source::Spanned;
@@ -11,8 +14,22 @@ use crate::source::Spanned;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct NodeBody {
+    /// `spec`.
+    pub spec: Option<NodeSpec>,
     /// `status`.
     pub status: Option<NodeStatus>,
+}
+
+/// `spec` of a Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct NodeSpec {
+    /// `podCIDR`.
+    #[serde(rename = "podCIDR")]
+    pub pod_cidr: Option<Spanned<Arc<str>>>,
+    /// `podCIDRs`, of which the first is `podCIDR`.
+    #[serde(rename = "podCIDRs")]
+    pub pod_cidrs: Option<Vec<Spanned<Arc<str>>>>,
 }
 
 /// `status` of a Node.
@@ -51,6 +68,10 @@ pub struct PodSpec {
     pub node_name: Option<Arc<str>>,
     /// `hostNetwork`.
     pub host_network: Option<bool>,
+    /// `hostname` (DNS-2).
+    pub hostname: Option<Arc<str>>,
+    /// `subdomain` (DNS-2).
+    pub subdomain: Option<Arc<str>>,
     /// `containers`.
     pub containers: Option<Vec<Container>>,
     /// `initContainers`; those with `restartPolicy: Always` are native sidecars (NP-16).
@@ -77,6 +98,11 @@ pub struct ContainerPort {
     pub protocol: Option<Spanned<Arc<str>>>,
     /// `containerPort`.
     pub container_port: Option<Spanned<i64>>,
+    /// `hostPort`; 0 = none (HP-6).
+    pub host_port: Option<Spanned<i64>>,
+    /// `hostIP` (HP-2).
+    #[serde(rename = "hostIP")]
+    pub host_ip: Option<Spanned<Arc<str>>>,
 }
 
 /// `status` of a Pod.
@@ -94,6 +120,51 @@ pub struct PodStatus {
     /// `hostIP`: the node's address.
     #[serde(rename = "hostIP")]
     pub host_ip: Option<Spanned<Arc<str>>>,
+    /// `conditions`.
+    pub conditions: Option<PodConditions>,
+}
+
+/// What is read of `status.conditions`: there are many pods, and one condition of each that counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodConditions {
+    /// Whether `Ready` is `True`; `None` when it is not among them (SVC-9).
+    pub ready: Option<bool>,
+}
+
+/// One condition, as far as it is looked at.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodCondition<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+}
+
+impl<'de> Deserialize<'de> for PodConditions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Conditions;
+
+        impl<'de> Visitor<'de> for Conditions {
+            type Value = PodConditions;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut found = PodConditions::default();
+                while let Some(condition) = list.next_element::<PodCondition<'de>>()? {
+                    if condition.r#type == "Ready" {
+                        found.ready = Some(condition.status == "True");
+                    }
+                }
+                Ok(found)
+            }
+        }
+
+        deserializer.deserialize_seq(Conditions)
+    }
 }
 
 /// One entry of `status.podIPs`.

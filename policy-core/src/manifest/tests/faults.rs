@@ -290,10 +290,10 @@ fn keep_going_leaves_out_what_has_a_stray_field() {
 fn a_kind_that_no_rule_reads_may_be_there_twice_with_a_warning() {
     // IN-9
     let found = problems(
-        "{apiVersion: v1, kind: Service, metadata: {name: a}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {}}\n",
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {}}\n",
     );
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("warning[IN-9] a.yaml:3:1: Service a is there twice"), "{found:?}");
+    assert!(found[0].starts_with("warning[IN-9] a.yaml:3:1: ConfigMap a is there twice"), "{found:?}");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! compiled tables and everything built on them must agree with it on every flow. It shares only
 //! [`model`](crate::model) with them.
 
+mod services;
+
 use crate::ids::{ClusterPolicyId, PodId, PolicyId};
 use crate::model::leg::{self, Policies, Question};
 use crate::model::premise::{self, Seen};

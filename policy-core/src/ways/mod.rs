@@ -1,0 +1,61 @@
+//! The ways into pods, made fast: endpoints by index, captures by hash.
+//!
+//! [`Ways`] is to [`spec`](crate::spec) what the compiled tables are for policies: it must agree with it on every
+//! packet.
+
+pub mod endpoints;
+pub mod host_ports;
+pub mod kube_proxy;
+
+use crate::model::{Cluster, Decision, Deliver, NodeView, Packet, Profile};
+
+pub use endpoints::Endpoints;
+pub use host_ports::HostPorts;
+pub use kube_proxy::KubeProxy;
+
+/// The indices of one cluster under one profile.
+#[derive(Clone, Debug)]
+pub struct Ways {
+    /// What stands behind Services.
+    pub endpoints: Endpoints,
+    /// What kube-proxy takes for Services.
+    pub kube_proxy: KubeProxy,
+    /// The ports of pods on nodes.
+    pub host_ports: HostPorts,
+}
+
+impl Ways {
+    /// Builds the indices: linear in pods, Services and slices.
+    #[must_use]
+    pub fn new(cluster: &Cluster, profile: &Profile) -> Self {
+        Self {
+            endpoints: Endpoints::new(cluster, profile),
+            kube_proxy: KubeProxy::new(cluster),
+            host_ports: HostPorts::new(cluster),
+        }
+    }
+
+    /// The indices with the cluster and the profile for which they were built.
+    #[must_use]
+    pub fn on<'a>(&'a self, cluster: &'a Cluster, profile: &'a Profile) -> OnNodes<'a> {
+        OnNodes { ways: self, cluster, profile }
+    }
+}
+
+/// What the nodes of a cluster do with packets.
+#[derive(Clone, Copy, Debug)]
+pub struct OnNodes<'a> {
+    ways: &'a Ways,
+    cluster: &'a Cluster,
+    profile: &'a Profile,
+}
+
+impl Deliver for OnNodes<'_> {
+    fn kube_proxy(&self, packet: &Packet, at: &NodeView) -> Decision {
+        self.ways.kube_proxy.deliver(&self.ways.endpoints, (self.cluster, self.profile), packet, at)
+    }
+
+    fn host_ports(&self, packet: &Packet, at: &NodeView) -> Decision {
+        self.ways.host_ports.deliver((self.cluster, self.profile), packet, at)
+    }
+}
