@@ -3,6 +3,7 @@
 //! ```text
 //! PATH… ─ discover ─▶ case files ─┬─ reach ────▶ cluster states, questions ─┐
 //!                                 ├─ validate ─▶ manifests taken or refused ├─▶ report ─▶ lines, exit status
+//!                                 ├─ route ────▶ requests, conditions ──────┤
 //!                                 └─ peer ─────▶ lists of connections ──────┘
 //! ```
 //!
@@ -14,4 +15,5 @@ pub mod peer;
 pub mod pipeline;
 pub mod reach;
 pub mod report;
+pub mod route;
 pub mod validate;

@@ -4,6 +4,7 @@
 //! packet.
 
 pub mod endpoints;
+pub mod gateway;
 pub mod host_ports;
 pub mod kube_proxy;
 
