@@ -7,6 +7,7 @@
 
 mod ends;
 mod fx;
+mod gateway;
 mod lifecycle;
 mod peers;
 mod ports;
