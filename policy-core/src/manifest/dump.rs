@@ -476,7 +476,7 @@ pub(crate) fn object(raw: &str, span: Span, list: Option<&ListHead>, strings: &m
     };
     let model = match classify(&api_version, &kind) {
         // Few, and worth their places.
-        Class::Modelled(model) if model.is_read_with_places() || model.is_access() => return None,
+        Class::Modelled(model) if model.is_read_with_places() => return None,
         Class::Modelled(model) => Some(model),
         Class::NotModelled(_) => None,
         Class::Legacy(_) | Class::WrongVersion(_) | Class::Misspelt(_) => return None,

@@ -8,7 +8,7 @@ use crate::ids::{ClusterPolicyId, IdVec, IngressId, NamespaceId, NodeId, PodId, 
 use crate::model::ingress::{ControllerPods, Ingress, IngressClass};
 use ipnet::IpNet;
 
-use crate::model::{ClusterPolicy, Family, LabelSet, Name, NetworkPolicy, Protocol, Rbac, Service, Slice};
+use crate::model::{ClusterPolicy, Family, GatewayApi, LabelSet, Name, NetworkPolicy, Protocol, Rbac, Service, Slice};
 use crate::snapshot::Effect;
 use crate::source::Span;
 
@@ -39,6 +39,8 @@ pub struct Cluster {
     pub controllers: Vec<ControllerPods>,
     /// Who may ask the API server for what (API-2).
     pub rbac: Rbac,
+    /// Gateways and the routes on them.
+    pub gateway_api: GatewayApi,
     /// Objects that could change an answer and are not modelled.
     pub not_modelled: Vec<NotModelled>,
     /// Whether part of the input was skipped.

@@ -6,6 +6,7 @@
 
 mod access;
 mod flags;
+pub mod gateway;
 mod ingress;
 mod network_policy;
 mod service;
@@ -21,6 +22,7 @@ use crate::source::{Span, Spanned};
 
 pub use access::{AccessRule, AggregationRule, RoleBindingBody, RoleBody, RoleRef, ServiceAccountBody, Subject};
 pub use flags::{Flags, Variables};
+pub use gateway::GatewayApiBody;
 pub use ingress::{
     ConfigMapBody, IngressAddress, IngressBackend, IngressBody, IngressClassBody, IngressClassSpec, IngressHostRule,
     IngressHttp, IngressLoadBalancer, IngressPath, IngressServiceBackend, IngressSpec, IngressStatus, IngressTls,
@@ -113,6 +115,8 @@ pub enum Body {
     Endpoints(Box<EndpointsBody>),
     /// discovery.k8s.io EndpointSlice.
     EndpointSlice(Box<EndpointSliceBody>),
+    /// An object of the Gateway API.
+    GatewayApi(Box<GatewayApiBody>),
     /// A kind that is not modelled, and what ignoring it means.
     NotModelled(Effect),
 }

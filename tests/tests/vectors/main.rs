@@ -8,6 +8,7 @@
 mod api_server;
 mod ends;
 mod fx;
+mod gateway;
 mod ingress;
 mod lifecycle;
 mod peers;
