@@ -7,12 +7,15 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
+use policy_core::analysis::Analysis;
 use policy_core::compile::compile;
 use policy_core::compile::connections::count_admitted;
 use policy_core::lower::{LowerOptions, lower};
 use policy_core::manifest::{ReadOptions, read};
 use policy_core::model::Profile;
 use policy_core::source::SourceMap;
+use policy_core::ways::Ways;
+use policy_core::ways::exposure::exposures;
 use serde::Deserialize;
 
 /// Phases of one analysis, timed.
@@ -20,7 +23,7 @@ use serde::Deserialize;
 struct Args {
     /// A manifest file, YAML or JSON.
     file: PathBuf,
-    /// Repeat compile and all pairs this often and show the fastest.
+    /// Repeat compile, all pairs and ways this often and show the fastest.
     #[arg(long, default_value_t = 3)]
     repeat: u32,
 }
@@ -150,6 +153,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(reference) = reference {
         writeln!(out, "{:<28} {:>10.2} × the reference", "compile + all pairs", (fastest.0 + fastest.1) / reference)?;
     }
+    memory(&mut out, bytes)?;
+    ways(&mut out, Analysis::new(cluster, profile), (args.repeat, fastest.0))?;
+    memory(&mut out, bytes)
+}
+
+/// Times the indices of ways and everything that is open to the outside, beside compiling.
+fn ways(out: &mut impl Write, analysis: Analysis, (repeat, compiling): (u32, f64)) -> Result<(), Box<dyn Error>> {
+    let cluster = &analysis.cluster;
+    let paths = cluster.ingresses.values().flat_map(|ingress| &ingress.rules).flat_map(|rule| &rule.paths);
+    writeln!(
+        out,
+        "{:<28} {:>10} Services, {} Ingress paths, {} routes of Gateways",
+        "ways of",
+        cluster.services.len(),
+        paths.flatten().count(),
+        cluster.gateway_api.routes.len()
+    )?;
+    let mut fastest = (f64::MAX, f64::MAX);
+    for _ in 0..repeat.max(1) {
+        let begun = Instant::now();
+        let ways = Ways::new(cluster, &analysis.profile);
+        let indexing = begun.elapsed().as_secs_f64();
+        let begun = Instant::now();
+        let found = exposures(&analysis, &ways);
+        let walking = begun.elapsed().as_secs_f64();
+        fastest = (fastest.0.min(indexing), fastest.1.min(walking));
+        writeln!(
+            out,
+            "{:<28} {indexing:>10.3} s + {walking:.3} s  {} ways from outside",
+            "ways + exposures",
+            found.len()
+        )?;
+    }
+    writeln!(out, "{:<28} {:>10.2} × compile", "ways", fastest.0 / compiling)?;
+    writeln!(out, "{:<28} {:>10.2} × compile", "exposures", fastest.1 / compiling)?;
+    Ok(())
+}
+
+fn memory(out: &mut impl Write, bytes: usize) -> Result<(), Box<dyn Error>> {
     let beyond = resident("VmHWM") - bytes as f64 / (1024.0 * 1024.0);
     writeln!(out, "{:<28} {beyond:>10.0} MiB beyond the input", "peak memory")?;
     Ok(())
