@@ -24,10 +24,13 @@ pub(crate) enum Model {
     ClusterNetworkPolicy,
     AdminNetworkPolicy,
     BaselineAdminNetworkPolicy,
+    Ingress,
+    IngressClass,
+    ConfigMap,
 }
 
-/// Name, current apiVersion, and the versions of old that had the same shape.
-const MODELS: [(Model, &str, &str, &[&str]); 17] = [
+/// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`].
+const MODELS: [(Model, &str, &str, &[&str]); 20] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -45,6 +48,9 @@ const MODELS: [(Model, &str, &str, &[&str]); 17] = [
     (Model::ClusterNetworkPolicy, "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", &[]),
     (Model::AdminNetworkPolicy, "AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
     (Model::BaselineAdminNetworkPolicy, "BaselineAdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
+    (Model::Ingress, "Ingress", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1", "extensions/v1beta1"]),
+    (Model::IngressClass, "IngressClass", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1"]),
+    (Model::ConfigMap, "ConfigMap", "v1", &[]),
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
@@ -67,7 +73,30 @@ impl Model {
 
     /// Whether its objects live in a namespace.
     pub(crate) fn is_namespaced(self) -> bool {
-        !matches!(self, Model::Namespace | Model::Node) && !self.is_cluster_policy()
+        !matches!(self, Model::Namespace | Model::Node | Model::IngressClass) && !self.is_cluster_policy()
+    }
+
+    /// Whether its versions of old had fields of other names (ING-2).
+    pub(crate) fn has_old_shape(self) -> bool {
+        self == Model::Ingress
+    }
+
+    /// Whether its objects are few, and worth their places even in a dump of a cluster.
+    pub(crate) fn is_read_with_places(self) -> bool {
+        let few = [
+            Model::NetworkPolicy,
+            Model::Ingress,
+            Model::IngressClass,
+            Model::Service,
+            Model::Endpoints,
+            Model::EndpointSlice,
+        ];
+        few.contains(&self) || self.is_cluster_policy()
+    }
+
+    /// Whether its objects are held against the API's schema: what a ConfigMap says is its readers' business.
+    pub(crate) fn has_schema(self) -> bool {
+        self != Model::ConfigMap
     }
 
     /// Whether it is a policy for the whole cluster.
@@ -145,7 +174,7 @@ fn effect(group: &str, kind: &str) -> Effect {
 const KINDS: &[(&str, &str, Effect)] = &[
     ("", "Binding", Effect::None),
     ("", "ComponentStatus", Effect::None),
-    ("", "ConfigMap", Effect::None),
+    ("", "Endpoints", Effect::Way),
     ("", "Event", Effect::None),
     ("", "LimitRange", Effect::None),
     ("", "PersistentVolume", Effect::None),
@@ -182,7 +211,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("crd.projectcalico.org", "IPAMConfig", Effect::None),
     ("crd.projectcalico.org", "IPAMHandle", Effect::None),
     ("crd.projectcalico.org", "IPPool", Effect::None),
-    ("extensions", "Ingress", Effect::Way),
     ("extensions", "PodSecurityPolicy", Effect::None),
     ("k8s.cni.cncf.io", "MultiNetworkPolicy", Effect::Policy),
     ("k8s.cni.cncf.io", "NetworkAttachmentDefinition", Effect::Way),
@@ -204,8 +232,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("networking.istio.io", "WorkloadEntry", Effect::Workload),
     ("networking.istio.io", "WorkloadGroup", Effect::Workload),
     ("networking.k8s.io", "IPAddress", Effect::None),
-    ("networking.k8s.io", "Ingress", Effect::Way),
-    ("networking.k8s.io", "IngressClass", Effect::Way),
     ("networking.k8s.io", "ServiceCIDR", Effect::None),
     ("operator.openshift.io", "IngressController", Effect::Way),
     ("projectcalico.org", "IPPool", Effect::None),
@@ -347,8 +373,8 @@ mod tests {
     #[test]
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
-            ("v1", "ConfigMap", Effect::None),
-            ("networking.k8s.io/v1", "Ingress", Effect::Way),
+            ("v1", "Secret", Effect::None),
+            ("v1", "Service", Effect::Way),
             ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),
