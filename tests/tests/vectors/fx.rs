@@ -168,7 +168,7 @@ impl Fx {
             Party::Node(id) if id == node => (Client::Host, view.primary(family)),
             Party::Node(id) => (Client::Outside, NodeView::of(&cluster, id).primary(family)),
             Party::Address(ip) => (Client::Outside, Some(ip)),
-            Party::Named(_) | Party::Somebody(_) => panic!("names send nothing"),
+            Party::Named(_) | Party::Somebody(_) => (Client::Outside, None),
         };
         let (destination, port) = (dialled.ip(), dialled.port());
         let packet = Packet { client, source: address, destination, port, protocol };

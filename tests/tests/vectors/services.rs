@@ -197,7 +197,7 @@ fn tv_73_a_proxy_is_not_taken_for_the_nodes_own() {
 
 /// The node port of websvc.
 fn its_node_port(fx: &Fx) -> NodePort {
-    fx.load().cluster.services.values().next().unwrap().ports[0].node_port
+    fx.load().cluster.services.values().next().unwrap().ports.first().unwrap().node_port
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn tv_85_two_pods_want_one_host_port() {
 
 #[test]
 fn tv_86_a_pod_on_the_hosts_network_is_open() {
-    // HN-1, HN-2, HN-3
+    // HN-1, HN-2
     let fx = || fx().policy("x", DENY);
     fx().at("n1", C, "10.0.0.11:9100").ends_with(UNCHANGED, "KP-5");
     fx().check(C, "x/host:9100", Allowed);
