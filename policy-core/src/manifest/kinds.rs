@@ -374,7 +374,6 @@ mod tests {
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
             ("v1", "Secret", Effect::None),
-            ("v1", "Service", Effect::Way),
             ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),

@@ -260,7 +260,7 @@ fn slices_that_lead_nowhere_are_remarked_or_refused() {
 #[test]
 fn host_ports_are_those_of_containers() {
     // HP-2, HP-6
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: y}\nspec:\n  initContainers: [{name: i, restartPolicy: Always, ports: [{containerPort: 1, hostPort: 1}]}]\n  containers: [{name: c, ports: [{containerPort: 2, hostPort: 0}, {containerPort: 3, hostPort: 33}, {containerPort: 4, hostPort: 44, hostIP: \"::\", protocol: UDP}]}]\n";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: z}\nspec:\n  initContainers: [{name: i, restartPolicy: Always, ports: [{containerPort: 1, hostPort: 1}]}]\n  containers: [{name: c, ports: [{containerPort: 2, hostPort: 0}, {containerPort: 3, hostPort: 33}, {containerPort: 4, hostPort: 44, hostIP: \"::\", protocol: UDP}]}]\n";
     let (cluster, _, shown) = from_text(pod);
     assert_eq!(shown, Vec::<String>::new());
     let pod = cluster.pods.values().find(|pod| &*pod.name == "p").unwrap();
@@ -277,7 +277,7 @@ fn host_ports_are_those_of_containers() {
 
 fn pod_with(port: &str) -> Vec<String> {
     from_text(&format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: y}}\nspec: {{containers: [{{name: c, ports: [{{containerPort: 80, {port}}}]}}]}}\n"
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: z}}\nspec: {{containers: [{{name: c, ports: [{{containerPort: 80, {port}}}]}}]}}\n"
     ))
     .2
 }
@@ -285,17 +285,17 @@ fn pod_with(port: &str) -> Vec<String> {
 #[test]
 fn a_daemon_set_is_in_the_way_of_everybody() {
     // HP-5
-    let set = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: y}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, ports: [{containerPort: 80, hostPort: 80}]}]}}}\n";
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: y}\nspec: {nodeName: n1, containers: [{name: c, ports: [{containerPort: 8080, hostPort: 80}]}]}\n";
+    let set = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: z}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, ports: [{containerPort: 80, hostPort: 80}]}]}}}\n";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: z}\nspec: {nodeName: n1, containers: [{name: c, ports: [{containerPort: 8080, hostPort: 80}]}]}\n";
     let shown = from_text(&format!("{set}---\n{pod}")).2;
-    assert_eq!(shown, ["HP-5: `y/d` and `y/p` want host port 80/TCP of one node <apiVersion: v1>"]);
+    assert_eq!(shown, ["HP-5: `z/d` and `z/p` want host port 80/TCP of one node <apiVersion: v1>"]);
     assert_eq!(from_text(&format!("{}---\n{pod}", set.replace("DaemonSet", "Deployment"))).2, Vec::<String>::new());
 }
 
 #[test]
 fn pods_and_nodes_say_what_services_need() {
     // SVC-9, KP-2
-    let text = "apiVersion: v1\nkind: Node\nmetadata: {name: n1, labels: {topology.kubernetes.io/zone: a}}\nspec: {podCIDR: 10.1.0.0/24, podCIDRs: [10.1.0.0/24, \"fd01::/64\"]}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: y, deletionTimestamp: \"2024-01-01T00:00:00Z\"}\nspec: {hostname: h, subdomain: s, nodeName: n1, containers: [{name: c}]}\nstatus: {conditions: [{type: Ready, status: Unknown}]}\n";
+    let text = "apiVersion: v1\nkind: Node\nmetadata: {name: n1, labels: {topology.kubernetes.io/zone: a}}\nspec: {podCIDR: 10.1.0.0/24, podCIDRs: [10.1.0.0/24, \"fd01::/64\"]}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: z, deletionTimestamp: \"2024-01-01T00:00:00Z\"}\nspec: {hostname: h, subdomain: s, nodeName: n1, containers: [{name: c}]}\nstatus: {conditions: [{type: Ready, status: Unknown}]}\n";
     let (cluster, _, shown) = from_text(text);
     assert_eq!(shown, Vec::<String>::new());
     let node = cluster.nodes.values().next().unwrap();
