@@ -6,10 +6,13 @@ use std::path::Path;
 
 use policy_core::ids::NodeId;
 use policy_core::model::{
-    Client, Cluster, Decision, Delivery, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader, NodeView,
-    Packet, Party, Profile, Protocol, SourceAddress, Verdict,
+    Client, Cluster, Condition, Decision, Delivery, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader,
+    NodeView, Packet, Party, Profile, Protocol, SourceAddress, Verdict,
 };
-use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at, with_deliver};
+use policy_core::ways::Endpoints;
+use policy_core::ways::api_server::ApiServer;
+use policy_core::ways::dns::{Resolution, condition, resolve};
+use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at, with_deliver, with_judge};
 
 pub(crate) use policy_core::model::Verdict::{Allowed, Conditional, Denied, NoListener, NoRoute, Undefined};
 
@@ -67,6 +70,23 @@ impl Fx {
         self
     }
 
+    /// Adds any object.
+    pub(crate) fn object(mut self, text: &str) -> Self {
+        self.texts.push((format!("object-{}.yaml", self.texts.len()), text.to_owned()));
+        self
+    }
+
+    /// The profile.
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Adds any objects, in YAML.
+    pub(crate) fn objects(mut self, text: &str) -> Self {
+        self.texts.push((format!("objects-{}.yaml", self.texts.len()), text.to_owned()));
+        self
+    }
+
     /// Sets a knob.
     pub(crate) fn set(mut self, knob: &str, value: &str) -> Self {
         self.profile.set(knob, value).unwrap();
@@ -100,7 +120,8 @@ impl Fx {
         load(self.texts.clone())
     }
 
-    fn cluster(&self) -> Cluster {
+    /// Reads and lowers what must not have errors.
+    pub(crate) fn cluster(&self) -> Cluster {
         let loaded = self.load();
         let errors: Vec<_> = loaded.errors().map(|error| loaded.describe(error)).collect();
         assert!(errors.is_empty(), "{errors:#?}");
@@ -133,12 +154,6 @@ impl Fx {
         flow.dialled = Some(dialled.parse().unwrap());
         flow.masqueraded_by = node.map(|node| Masquerader::Node(find_node(&cluster, node)));
         self.judge(&cluster, &flow, wanted)
-    }
-
-    /// Adds any object, in YAML.
-    pub(crate) fn object(mut self, text: &str) -> Self {
-        self.texts.push((format!("object-{}.yaml", self.texts.len()), text.to_owned()));
-        self
     }
 
     /// What a node does with the first packet of a connection: `from` as in [`leg`](Fx::leg), `to` is `ADDRESS:PORT`,
@@ -206,6 +221,41 @@ impl Fx {
             spec.verdict
         };
         At { verdicts: legs.iter().map(judge).collect(), decision: spec, ends }
+    }
+
+    /// Asks the API server; both evaluators must lead to one answer.
+    #[track_caller]
+    pub(crate) fn api<T: PartialEq + std::fmt::Debug>(&self, ask: impl Fn(&Cluster, &ApiServer<'_>) -> T) -> T {
+        let cluster = self.cluster();
+        let endpoints = Endpoints::new(&cluster, &self.profile);
+        let [spec, compiled] = Backend::ALL.map(|backend| {
+            with_judge(backend, &cluster, &self.profile, |judge| {
+                ask(&cluster, &ApiServer::new(&cluster, &self.profile, &endpoints, judge))
+            })
+        });
+        assert_eq!(spec, compiled);
+        spec
+    }
+
+    /// What a name stands for when a pod asks.
+    pub(crate) fn resolve(&self, client: &str, name: &str) -> Resolution {
+        let cluster = self.cluster();
+        let Party::Pod(client) = party(&cluster, client) else { panic!("{client} is no pod") };
+        resolve(&cluster, &self.profile, &Endpoints::new(&cluster, &self.profile), Some(client), name).resolution
+    }
+
+    /// What a way by name hinges on besides its own connection.
+    pub(crate) fn hinges(&self, client: &str) -> Option<Condition> {
+        let cluster = self.cluster();
+        let Party::Pod(client) = party(&cluster, client) else { panic!("{client} is no pod") };
+        let endpoints = Endpoints::new(&cluster, &self.profile);
+        let [spec, compiled] = Backend::ALL.map(|backend| {
+            with_judge(backend, &cluster, &self.profile, |judge| {
+                condition(&cluster, &self.profile, &endpoints, judge, client)
+            })
+        });
+        assert_eq!(spec, compiled);
+        spec
     }
 
     #[track_caller]
