@@ -1,10 +1,11 @@
 //! What the tests that cross crates share, and the conformance runner: case files in, one line a case out.
 //!
 //! ```text
-//! PATH… ─ discover ─▶ case files ─┬─ reach ────▶ cluster states, questions ─┐
-//!                                 ├─ ingress ──▶ requests to backends       │
-//!                                 ├─ validate ─▶ manifests taken or refused ├─▶ report ─▶ lines, exit status
-//!                                 └─ peer ─────▶ lists of connections ──────┘
+//! PATH… ─ discover ─▶ case files ─┬─ reach ────────▶ cluster states, questions ─┐
+//!                                 ├─ service_flow ─▶ packets on a node ─────────┤
+//!                                 ├─ ingress ──────▶ requests to backends ──────┤
+//!                                 ├─ validate ─────▶ manifests taken or refused ├─▶ report ─▶ lines, exit status
+//!                                 └─ peer ─────────▶ lists of connections ──────┘
 //! ```
 //!
 //! Every case goes the way that a user's files go: text, [`manifest::read`](policy_core::manifest::read),
@@ -16,4 +17,5 @@ pub mod peer;
 pub mod pipeline;
 pub mod reach;
 pub mod report;
+pub mod service_flow;
 pub mod validate;

@@ -175,6 +175,10 @@ pub(crate) struct PodColumns {
     v6: AddressClassId,
 }
 
+/// Everything that policies know of the processes of a node: its addresses' classes in both families.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct NodeColumns([AddressClassId; 2]);
+
 fn of_family([v4, v6]: [AddressClassId; 2], family: Family) -> AddressClassId {
     match family {
         Family::V4 => v4,
@@ -297,6 +301,11 @@ impl Compiled {
     pub(crate) fn pod_columns(&self, pod: PodId) -> PodColumns {
         let [v4, v6] = *self.pod_addresses.at(pod);
         PodColumns { class: self.classes.of_pod(pod), v4, v6 }
+    }
+
+    /// Everything that policies know of a node's processes.
+    pub(crate) fn node_columns(&self, node: NodeId) -> NodeColumns {
+        NodeColumns(*self.node_addresses.at(node))
     }
 
     /// Cuts outside addresses into those that policies treat alike.

@@ -85,8 +85,10 @@ fn written_addresses(body: &NodeBody, context: &mut Context) -> Vec<NodeAddress>
             ),
         }
     }
-    addresses.sort_unstable();
-    addresses.dedup();
+    // The first of a family is the one that the node calls its own (KP-6).
+    addresses.sort_by_key(|address: &NodeAddress| address.kind);
+    let mut seen = BTreeSet::new();
+    addresses.retain(|address| seen.insert(*address));
     addresses
 }
 

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod cluster;
+pub mod delivery;
 pub mod flow;
 pub mod hit;
 pub mod http;
@@ -27,6 +28,9 @@ pub use cluster::{
     Cluster, ContainerPort, HostPort, Namespace, Node, NodeAddress, NodeAddressKind, NotModelled, Pod, PodState,
     Workload, WorkloadKind,
 };
+pub use delivery::{
+    Client, Decision, Deliver, Delivery, Endpoint, Frontend, NodeView, Packet, PortRef, SourceAddress, Target,
+};
 pub use flow::{Flow, Masquerader, Party};
 pub use hit::{Doubts, Hit};
 pub use interval::IntervalSet;
@@ -43,5 +47,5 @@ pub use tier::{
     TierPeers, TierRule,
 };
 pub use verdict::{Condition, End, Flag, Judge, Judgement, KnobSet, Outcome, RuleRef, TierRuleRef, Verdict};
-pub use way::{Finding, Hop, Leg, Proviso, Way, WayKind};
+pub use way::{Finding, Hop, Leg, Proviso, WayKind};
 pub use way_profile::WayProfile;

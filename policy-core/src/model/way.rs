@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::ids::{NodeId, PodId, ProxyId, ServiceId};
-use crate::model::{Flag, Flow, Judgement, Knob, KnobSet, Name, Outcome, Protocol, Verdict};
+use crate::model::{Flag, Flow, Judgement, Knob, KnobSet, Name, Outcome, Verdict};
 
 macro_rules! way_kinds {
     ($($(#[$doc:meta])* $variant:ident = $id:literal $words:literal,)*) => {
@@ -262,7 +262,8 @@ impl Finding {
     }
 
     /// How good it is for whoever wants through.
-    fn merit(&self) -> u8 {
+    #[must_use]
+    pub fn merit(&self) -> u8 {
         match self.verdict {
             Verdict::Allowed => 5,
             Verdict::Conditional => 4,
@@ -295,21 +296,6 @@ impl From<Outcome> for Verdict {
             Outcome::Denied => Self::Denied,
         }
     }
-}
-
-/// A way for one client, or for clients that are alike, to one destination.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Way {
-    /// Its kind: that of its entry.
-    pub kind: WayKind,
-    /// The protocol of its first leg.
-    pub protocol: Protocol,
-    /// Hop by hop, the entry first.
-    pub hops: Vec<Hop>,
-    /// Its connections, judged, in order; fewer than hops where it ends early.
-    pub legs: Vec<Leg>,
-    /// What becomes of it.
-    pub finding: Finding,
 }
 
 #[cfg(test)]

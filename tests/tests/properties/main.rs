@@ -10,6 +10,7 @@ mod policies;
 mod queries;
 mod reading;
 mod requests;
+mod services;
 mod sets;
 mod support;
 mod tiers;

@@ -5,6 +5,7 @@
 //! [`model`](crate::model) with them.
 
 pub mod ingress;
+mod services;
 
 use crate::ids::{ClusterPolicyId, PodId, PolicyId};
 use crate::model::leg::{self, Policies, Question};
