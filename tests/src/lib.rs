@@ -4,6 +4,7 @@
 //! PATH… ─ discover ─▶ case files ─┬─ reach ────────▶ cluster states, questions ─┐
 //!                                 ├─ service_flow ─▶ packets on a node ─────────┤
 //!                                 ├─ ingress ──────▶ requests to backends ──────┤
+//!                                 ├─ route ────────▶ requests, conditions ──────┤
 //!                                 ├─ validate ─────▶ manifests taken or refused ├─▶ report ─▶ lines, exit status
 //!                                 └─ peer ─────────▶ lists of connections ──────┘
 //! ```
@@ -17,5 +18,6 @@ pub mod peer;
 pub mod pipeline;
 pub mod reach;
 pub mod report;
+pub mod route;
 pub mod service_flow;
 pub mod validate;

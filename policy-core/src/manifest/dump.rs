@@ -184,6 +184,11 @@ struct RawPodSpec<'a> {
     #[serde(borrow)]
     node_name: Option<Str<'a>>,
     host_network: Option<bool>,
+    service_account_name: Option<Str<'a>>,
+    service_account: Option<Str<'a>>,
+    automount_service_account_token: Option<bool>,
+    dns_policy: Option<Str<'a>>,
+    enable_service_links: Option<bool>,
     hostname: Option<Str<'a>>,
     subdomain: Option<Str<'a>>,
     containers: Option<Vec<RawContainer<'a>>>,
@@ -398,6 +403,11 @@ impl Strings {
         PodSpec {
             node_name: self.maybe(spec.node_name),
             host_network: spec.host_network,
+            service_account_name: self.maybe(spec.service_account_name),
+            service_account: self.maybe(spec.service_account),
+            automount_service_account_token: spec.automount_service_account_token,
+            dns_policy: self.maybe(spec.dns_policy),
+            enable_service_links: spec.enable_service_links,
             hostname: spec.hostname.map(own),
             subdomain: self.maybe(spec.subdomain),
             containers: main,

@@ -27,10 +27,27 @@ pub(crate) enum Model {
     Ingress,
     IngressClass,
     ConfigMap,
+    Role,
+    ClusterRole,
+    RoleBinding,
+    ClusterRoleBinding,
+    ServiceAccount,
+    GatewayClass,
+    Gateway,
+    ListenerSet,
+    XListenerSet,
+    HttpRoute,
+    GrpcRoute,
+    TlsRoute,
+    TcpRoute,
+    UdpRoute,
+    ReferenceGrant,
+    BackendTlsPolicy,
 }
 
-/// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`].
-const MODELS: [(Model, &str, &str, &[&str]); 20] = [
+/// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`]. A kind
+/// that is served in several versions has several rows, the best version first.
+const MODELS: [(Model, &str, &str, &[&str]); 45] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -51,10 +68,41 @@ const MODELS: [(Model, &str, &str, &[&str]); 20] = [
     (Model::Ingress, "Ingress", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1", "extensions/v1beta1"]),
     (Model::IngressClass, "IngressClass", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1"]),
     (Model::ConfigMap, "ConfigMap", "v1", &[]),
+    (Model::Role, "Role", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (Model::ClusterRole, "ClusterRole", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (Model::RoleBinding, "RoleBinding", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (
+        Model::ClusterRoleBinding,
+        "ClusterRoleBinding",
+        "rbac.authorization.k8s.io/v1",
+        &["rbac.authorization.k8s.io/v1beta1"],
+    ),
+    (Model::ServiceAccount, "ServiceAccount", "v1", &[]),
+    (Model::GatewayClass, "GatewayClass", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::GatewayClass, "GatewayClass", "gateway.networking.k8s.io/v1beta1", &[]),
+    (Model::Gateway, "Gateway", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::Gateway, "Gateway", "gateway.networking.k8s.io/v1beta1", &[]),
+    (Model::ListenerSet, "ListenerSet", "gateway.networking.k8s.io/v1", &[]),
+    (Model::XListenerSet, "XListenerSet", "gateway.networking.x-k8s.io/v1alpha1", &[]),
+    (Model::HttpRoute, "HTTPRoute", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::HttpRoute, "HTTPRoute", "gateway.networking.k8s.io/v1beta1", &[]),
+    (Model::GrpcRoute, "GRPCRoute", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::TlsRoute, "TLSRoute", "gateway.networking.k8s.io/v1", &[]),
+    (Model::TlsRoute, "TLSRoute", "gateway.networking.k8s.io/v1alpha3", &[]),
+    (Model::TlsRoute, "TLSRoute", "gateway.networking.k8s.io/v1alpha2", &[]),
+    (Model::TcpRoute, "TCPRoute", "gateway.networking.k8s.io/v1alpha2", &[]),
+    (Model::TcpRoute, "TCPRoute", "gateway.networking.k8s.io/v1", &[]),
+    (Model::UdpRoute, "UDPRoute", "gateway.networking.k8s.io/v1alpha2", &[]),
+    (Model::UdpRoute, "UDPRoute", "gateway.networking.k8s.io/v1", &[]),
+    (Model::ReferenceGrant, "ReferenceGrant", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::ReferenceGrant, "ReferenceGrant", "gateway.networking.k8s.io/v1beta1", &[]),
+    (Model::BackendTlsPolicy, "BackendTLSPolicy", "gateway.networking.k8s.io/v1", &[]),
+    (Model::BackendTlsPolicy, "BackendTLSPolicy", "gateway.networking.k8s.io/v1alpha3", &[]),
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
-const OWN_GROUPS: [&str; 6] = ["", "apps", "batch", "discovery.k8s.io", "extensions", "networking.k8s.io"];
+const OWN_GROUPS: [&str; 7] =
+    ["", "apps", "batch", "discovery.k8s.io", "extensions", "networking.k8s.io", "rbac.authorization.k8s.io"];
 
 impl Model {
     fn row(self) -> Option<&'static (Model, &'static str, &'static str, &'static [&'static str])> {
@@ -73,7 +121,15 @@ impl Model {
 
     /// Whether its objects live in a namespace.
     pub(crate) fn is_namespaced(self) -> bool {
-        !matches!(self, Model::Namespace | Model::Node | Model::IngressClass) && !self.is_cluster_policy()
+        let of_the_cluster = [
+            Model::Namespace,
+            Model::Node,
+            Model::IngressClass,
+            Model::ClusterRole,
+            Model::ClusterRoleBinding,
+            Model::GatewayClass,
+        ];
+        !of_the_cluster.contains(&self) && !self.is_cluster_policy()
     }
 
     /// Whether its versions of old had fields of other names (ING-2).
@@ -91,12 +147,25 @@ impl Model {
             Model::Endpoints,
             Model::EndpointSlice,
         ];
-        few.contains(&self) || self.is_cluster_policy()
+        few.contains(&self) || self.is_cluster_policy() || self.is_access() || self.is_gateway_api()
     }
 
     /// Whether its objects are held against the API's schema: what a ConfigMap says is its readers' business.
     pub(crate) fn has_schema(self) -> bool {
         self != Model::ConfigMap
+    }
+
+    /// Whether it says who may ask the API server for what.
+    pub(crate) fn is_access(self) -> bool {
+        matches!(
+            self,
+            Model::Role | Model::ClusterRole | Model::RoleBinding | Model::ClusterRoleBinding | Model::ServiceAccount
+        )
+    }
+
+    /// Whether it belongs to the Gateway API.
+    pub(crate) fn is_gateway_api(self) -> bool {
+        self.api_version().starts_with("gateway.networking.")
     }
 
     /// Whether it is a policy for the whole cluster.
@@ -182,7 +251,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("", "PodTemplate", Effect::None),
     ("", "ResourceQuota", Effect::None),
     ("", "Secret", Effect::None),
-    ("", "ServiceAccount", Effect::None),
     ("apps", "ControllerRevision", Effect::None),
     ("apps.openshift.io", "DeploymentConfig", Effect::Workload),
     ("argoproj.io", "AnalysisRun", Effect::Workload),
@@ -376,10 +444,23 @@ mod tests {
     }
 
     #[test]
+    fn the_gateway_api_is_known_in_the_versions_that_are_served() {
+        // IN-18
+        let of = |version, kind| classify(&format!("gateway.networking.k8s.io/{version}"), kind);
+        assert_eq!(of("v1", "HTTPRoute"), Class::Modelled(Model::HttpRoute));
+        assert_eq!(of("v1beta1", "HTTPRoute"), Class::Modelled(Model::HttpRoute));
+        assert_eq!(of("v1alpha2", "HTTPRoute"), Class::Legacy(Model::HttpRoute));
+        assert_eq!(of("v1alpha2", "TCPRoute"), Class::Modelled(Model::TcpRoute));
+        assert_eq!(Model::TlsRoute.api_version(), "gateway.networking.k8s.io/v1");
+        let old = classify("gateway.networking.x-k8s.io/v1alpha1", "XListenerSet");
+        assert_eq!(old, Class::Modelled(Model::XListenerSet));
+        assert!(!Model::GatewayClass.is_namespaced() && Model::Gateway.is_namespaced());
+    }
+
+    #[test]
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
             ("v1", "Secret", Effect::None),
-            ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "ExternalNetworkSet", Effect::Policy),
@@ -388,7 +469,8 @@ mod tests {
             ("security.istio.io/v1", "AuthorizationPolicy", Effect::Policy),
             ("networking.istio.io/v1", "Gateway", Effect::Way),
             ("networking.istio.io/v1", "Sidecar", Effect::Policy),
-            ("gateway.networking.k8s.io/v1", "HTTPRoute", Effect::Way),
+            ("gateway.networking.k8s.io/v1", "MeshThing", Effect::Way),
+            ("gateway.networking.k8s.io/v1alpha9", "HTTPRoute", Effect::Way),
             ("argoproj.io/v1alpha1", "Rollout", Effect::Workload),
             ("serving.knative.dev/v1", "Service", Effect::Workload),
             ("batch.volcano.sh/v1alpha1", "Job", Effect::Workload),

@@ -9,6 +9,7 @@
 //! (`uid` and `resourceVersion` are there) do not, and large JSON dumps of them are read without a tree.
 //! Reading never fails and never stops at the first problem.
 
+mod access;
 mod combine;
 mod decode;
 mod document;

@@ -4,9 +4,11 @@
 //! evaluators ([`spec`](crate::spec) and [`compile`](mod@crate::compile)) share this module and nothing more.
 
 pub mod address;
+pub mod api_server;
 pub mod cluster;
 pub mod delivery;
 pub mod flow;
+pub mod gateway;
 pub mod hit;
 pub mod http;
 pub mod ingress;
@@ -17,6 +19,7 @@ pub mod policy;
 pub mod ports;
 pub mod premise;
 pub mod profile;
+pub mod rbac;
 pub mod service;
 pub mod tier;
 pub mod verdict;
@@ -32,12 +35,14 @@ pub use delivery::{
     Client, Decision, Deliver, Delivery, Endpoint, Frontend, NodeView, Packet, PortRef, SourceAddress, Target,
 };
 pub use flow::{Flow, Masquerader, Party};
+pub use gateway::GatewayApi;
 pub use hit::{Doubts, Hit};
 pub use interval::IntervalSet;
 pub use labels::{LabelSet, Name, Operator, Requirement, Selector};
 pub use policy::{Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, Peers, PortMatch, PortRule, Ports, Rule};
 pub use ports::{PortSet, Protocol};
 pub use profile::{Knob, Profile, ProfileError};
+pub use rbac::{Access, AccessRequest, AccessRule, Binding, Grant, Rbac, Role, User, Who};
 pub use service::{
     Conditions, Exposure, IpMode, LoadBalancer, LoadBalancerAddress, LoadBalancerIngress, NodePort, Service,
     ServiceKind, ServicePort, Slice, SliceEndpoint, SlicePort, TargetPort, TrafficPolicy,

@@ -6,9 +6,12 @@ use std::path::Path;
 
 use policy_core::ids::NodeId;
 use policy_core::model::{
-    Cluster, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader, Party, Profile, Protocol, Verdict,
+    Cluster, Condition, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader, Party, Profile, Protocol, Verdict,
 };
-use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at};
+use policy_core::ways::Endpoints;
+use policy_core::ways::api_server::ApiServer;
+use policy_core::ways::dns::{Resolution, condition, resolve};
+use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at, with_judge};
 
 pub(crate) use policy_core::model::Verdict::{Allowed, Conditional, Denied, NoListener, NoRoute, Undefined};
 
@@ -75,6 +78,12 @@ impl Fx {
     /// The profile.
     pub(crate) fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// Adds any objects, in YAML.
+    pub(crate) fn objects(mut self, text: &str) -> Self {
+        self.texts.push((format!("objects-{}.yaml", self.texts.len()), text.to_owned()));
+        self
     }
 
     /// Sets a knob.
@@ -144,6 +153,41 @@ impl Fx {
         flow.dialled = Some(dialled.parse().unwrap());
         flow.masqueraded_by = node.map(|node| Masquerader::Node(find_node(&cluster, node)));
         self.judge(&cluster, &flow, wanted)
+    }
+
+    /// Asks the API server; both evaluators must lead to one answer.
+    #[track_caller]
+    pub(crate) fn api<T: PartialEq + std::fmt::Debug>(&self, ask: impl Fn(&Cluster, &ApiServer<'_>) -> T) -> T {
+        let cluster = self.cluster();
+        let endpoints = Endpoints::new(&cluster, &self.profile);
+        let [spec, compiled] = Backend::ALL.map(|backend| {
+            with_judge(backend, &cluster, &self.profile, |judge| {
+                ask(&cluster, &ApiServer::new(&cluster, &self.profile, &endpoints, judge))
+            })
+        });
+        assert_eq!(spec, compiled);
+        spec
+    }
+
+    /// What a name stands for when a pod asks.
+    pub(crate) fn resolve(&self, client: &str, name: &str) -> Resolution {
+        let cluster = self.cluster();
+        let Party::Pod(client) = party(&cluster, client) else { panic!("{client} is no pod") };
+        resolve(&cluster, &self.profile, &Endpoints::new(&cluster, &self.profile), Some(client), name).resolution
+    }
+
+    /// What a way by name hinges on besides its own connection.
+    pub(crate) fn hinges(&self, client: &str) -> Option<Condition> {
+        let cluster = self.cluster();
+        let Party::Pod(client) = party(&cluster, client) else { panic!("{client} is no pod") };
+        let endpoints = Endpoints::new(&cluster, &self.profile);
+        let [spec, compiled] = Backend::ALL.map(|backend| {
+            with_judge(backend, &cluster, &self.profile, |judge| {
+                condition(&cluster, &self.profile, &endpoints, judge, client)
+            })
+        });
+        assert_eq!(spec, compiled);
+        spec
     }
 
     #[track_caller]
