@@ -94,7 +94,7 @@ impl<'a> Names<'a> {
             Party::Named(class) => Domains::new(self.cluster().cluster_policies.values()).matches(pattern, class),
             Party::Address(_) => true,
             Party::Pod(_) => pattern.may_name_pods(&self.analysis.profile.ways.cluster_domain),
-            Party::Node(_) => false,
+            Party::Node(_) | Party::Somebody(_) => false,
         };
         let patterns = peers.iter().filter_map(|peer| match peer {
             TierPeer::Domain { pattern, .. } if may_be_meant(pattern) => Some(pattern.to_string()),
@@ -129,6 +129,7 @@ impl<'a> Names<'a> {
             Party::Node(id) => Subject::Node(id).written(self.cluster()),
             Party::Address(address) => address.to_string(),
             Party::Named(_) => "a name outside".to_owned(),
+            Party::Somebody(_) => "somebody unknown".to_owned(),
         }
     }
 

@@ -7,8 +7,9 @@ use crate::lower::LowerOptions;
 use crate::lower::context::Context;
 use crate::model::{ClusterPolicyKind, Name};
 use crate::snapshot::{
-    Body, ClusterPolicyBody, EndpointSliceBody, EndpointsBody, NetworkPolicyBody, NodeBody, Object, PodBody,
-    RoleBindingBody, RoleBody, ServiceAccountBody, ServiceBody, Snapshot, WorkloadBody,
+    Body, ClusterPolicyBody, ConfigMapBody, EndpointSliceBody, EndpointsBody, IngressBody, IngressClassBody,
+    NetworkPolicyBody, NodeBody, Object, PodBody, RoleBindingBody, RoleBody, ServiceAccountBody, ServiceBody, Snapshot,
+    WorkloadBody,
 };
 
 /// Namespace and name.
@@ -47,6 +48,12 @@ pub(super) struct Input<'a> {
     pub(super) bindings: BTreeMap<AccessKey, (&'a Object, &'a RoleBindingBody)>,
     /// ServiceAccounts.
     pub(super) accounts: BTreeMap<Key, (&'a Object, &'a ServiceAccountBody)>,
+    /// Ingresses.
+    pub(super) ingresses: BTreeMap<Key, (&'a Object, &'a IngressBody)>,
+    /// IngressClasses.
+    pub(super) ingress_classes: BTreeMap<Name, (&'a Object, &'a IngressClassBody)>,
+    /// ConfigMaps that a controller may read.
+    pub(super) config_maps: BTreeMap<Key, (&'a Object, &'a ConfigMapBody)>,
 }
 
 impl<'a> Input<'a> {
@@ -89,6 +96,12 @@ impl<'a> Input<'a> {
                 self.namespaces.entry(namespace.clone()).or_default();
                 keep(&mut self.policies, (namespace, name), object, &**body)
             }
+            Body::Ingress(body) => {
+                self.namespaces.entry(namespace.clone()).or_default();
+                keep(&mut self.ingresses, (namespace, name), object, &**body)
+            }
+            Body::IngressClass(body) => keep(&mut self.ingress_classes, name, object, &**body),
+            Body::ConfigMap(body) => keep(&mut self.config_maps, (namespace, name), object, &**body),
             Body::Service(body) => {
                 self.namespaces.entry(namespace.clone()).or_default();
                 keep(&mut self.services, (namespace, name), object, &**body)

@@ -29,10 +29,13 @@ pub(crate) enum Model {
     RoleBinding,
     ClusterRoleBinding,
     ServiceAccount,
+    Ingress,
+    IngressClass,
+    ConfigMap,
 }
 
-/// Name, current apiVersion, and the versions of old that had the same shape.
-const MODELS: [(Model, &str, &str, &[&str]); 22] = [
+/// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`].
+const MODELS: [(Model, &str, &str, &[&str]); 25] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -60,6 +63,9 @@ const MODELS: [(Model, &str, &str, &[&str]); 22] = [
         &["rbac.authorization.k8s.io/v1beta1"],
     ),
     (Model::ServiceAccount, "ServiceAccount", "v1", &[]),
+    (Model::Ingress, "Ingress", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1", "extensions/v1beta1"]),
+    (Model::IngressClass, "IngressClass", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1"]),
+    (Model::ConfigMap, "ConfigMap", "v1", &[]),
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
@@ -84,8 +90,8 @@ impl Model {
     /// Whether its objects live in a namespace.
     pub(crate) fn is_namespaced(self) -> bool {
         let of_the_cluster =
-            matches!(self, Model::Namespace | Model::Node | Model::ClusterRole | Model::ClusterRoleBinding);
-        !of_the_cluster && !self.is_cluster_policy()
+            [Model::Namespace, Model::Node, Model::ClusterRole, Model::ClusterRoleBinding, Model::IngressClass];
+        !of_the_cluster.contains(&self) && !self.is_cluster_policy()
     }
 
     /// Whether it says who may ask the API server for what.
@@ -94,6 +100,29 @@ impl Model {
             self,
             Model::Role | Model::ClusterRole | Model::RoleBinding | Model::ClusterRoleBinding | Model::ServiceAccount
         )
+    }
+
+    /// Whether its versions of old had fields of other names (ING-2).
+    pub(crate) fn has_old_shape(self) -> bool {
+        self == Model::Ingress
+    }
+
+    /// Whether its objects are few, and worth their places even in a dump of a cluster.
+    pub(crate) fn is_read_with_places(self) -> bool {
+        let few = [
+            Model::NetworkPolicy,
+            Model::Ingress,
+            Model::IngressClass,
+            Model::Service,
+            Model::Endpoints,
+            Model::EndpointSlice,
+        ];
+        few.contains(&self) || self.is_cluster_policy() || self.is_access()
+    }
+
+    /// Whether its objects are held against the API's schema: what a ConfigMap says is its readers' business.
+    pub(crate) fn has_schema(self) -> bool {
+        self != Model::ConfigMap
     }
 
     /// Whether it is a policy for the whole cluster.
@@ -171,7 +200,7 @@ fn effect(group: &str, kind: &str) -> Effect {
 const KINDS: &[(&str, &str, Effect)] = &[
     ("", "Binding", Effect::None),
     ("", "ComponentStatus", Effect::None),
-    ("", "ConfigMap", Effect::None),
+    ("", "Endpoints", Effect::Way),
     ("", "Event", Effect::None),
     ("", "LimitRange", Effect::None),
     ("", "PersistentVolume", Effect::None),
@@ -207,7 +236,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("crd.projectcalico.org", "IPAMConfig", Effect::None),
     ("crd.projectcalico.org", "IPAMHandle", Effect::None),
     ("crd.projectcalico.org", "IPPool", Effect::None),
-    ("extensions", "Ingress", Effect::Way),
     ("extensions", "PodSecurityPolicy", Effect::None),
     ("k8s.cni.cncf.io", "MultiNetworkPolicy", Effect::Policy),
     ("k8s.cni.cncf.io", "NetworkAttachmentDefinition", Effect::Way),
@@ -229,8 +257,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("networking.istio.io", "WorkloadEntry", Effect::Workload),
     ("networking.istio.io", "WorkloadGroup", Effect::Workload),
     ("networking.k8s.io", "IPAddress", Effect::None),
-    ("networking.k8s.io", "Ingress", Effect::Way),
-    ("networking.k8s.io", "IngressClass", Effect::Way),
     ("networking.k8s.io", "ServiceCIDR", Effect::None),
     ("operator.openshift.io", "IngressController", Effect::Way),
     ("projectcalico.org", "IPPool", Effect::None),
@@ -372,8 +398,7 @@ mod tests {
     #[test]
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
-            ("v1", "ConfigMap", Effect::None),
-            ("networking.k8s.io/v1", "Ingress", Effect::Way),
+            ("v1", "Secret", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "ExternalNetworkSet", Effect::Policy),

@@ -49,6 +49,9 @@ pub(crate) fn mark(key: &str) -> Option<&'static str> {
 /// The unread fields of an object, in a fixed order.
 pub(crate) fn unread(text: Text<'_>, node: &Node<'_>, model: Model) -> Vec<UnreadField> {
     let mut found = Vec::new();
+    if model == Model::ConfigMap {
+        return found;
+    }
     marks(text, node, "", &mut found);
     match model {
         Model::Namespace
@@ -64,7 +67,10 @@ pub(crate) fn unread(text: Text<'_>, node: &Node<'_>, model: Model) -> Vec<Unrea
         | Model::ClusterRole
         | Model::RoleBinding
         | Model::ClusterRoleBinding
-        | Model::ServiceAccount => {}
+        | Model::ServiceAccount
+        | Model::Ingress
+        | Model::IngressClass
+        | Model::ConfigMap => {}
         Model::NetworkPolicy => {
             if let Some(entry) = node.entry("status").filter(|entry| !entry.value.entries().is_empty()) {
                 found.push(UnreadField { path: "status".to_owned(), span: Some(text.key(&entry.key)) });

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::ids::{ClusterPolicyId, IdVec, NamespaceId, NodeId, PodId, PolicyId, ServiceId, WorkloadId};
+use crate::ids::{ClusterPolicyId, IdVec, IngressId, NamespaceId, NodeId, PodId, PolicyId, ServiceId, WorkloadId};
+use crate::model::ingress::{ControllerPods, Ingress, IngressClass};
 use crate::model::{ClusterPolicy, Family, LabelSet, Name, NetworkPolicy, Protocol, Rbac, Service, Slice};
 use crate::snapshot::Effect;
 use crate::source::Span;
@@ -32,6 +33,12 @@ pub struct Cluster {
     pub slices: Vec<Slice>,
     /// Who may ask the API server for what (API-2).
     pub rbac: Rbac,
+    /// Ingresses by namespace, name.
+    pub ingresses: IdVec<IngressId, Ingress>,
+    /// IngressClasses by name.
+    pub ingress_classes: Vec<IngressClass>,
+    /// Ingress controllers whose pods are in the input (ING-16), by namespace, class.
+    pub controllers: Vec<ControllerPods>,
     /// Objects that could change an answer and are not modelled.
     pub not_modelled: Vec<NotModelled>,
     /// Whether part of the input was skipped.

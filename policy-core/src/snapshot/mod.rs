@@ -5,6 +5,8 @@
 //! ownership belong to [`lower`](crate::lower).
 
 mod access;
+mod flags;
+mod ingress;
 mod network_policy;
 mod service;
 mod tier;
@@ -18,6 +20,12 @@ use serde::Deserialize;
 use crate::source::{Span, Spanned};
 
 pub use access::{AccessRule, AggregationRule, RoleBindingBody, RoleBody, RoleRef, ServiceAccountBody, Subject};
+pub use flags::{Flags, Variables};
+pub use ingress::{
+    ConfigMapBody, IngressAddress, IngressBackend, IngressBody, IngressClassBody, IngressClassSpec, IngressHostRule,
+    IngressHttp, IngressLoadBalancer, IngressPath, IngressServiceBackend, IngressSpec, IngressStatus, IngressTls,
+    ResourceReference, ServiceBackendPort, is_controller_setting,
+};
 pub use network_policy::{
     EgressRule, IngressRule, IpBlock, NetworkPolicyBody, NetworkPolicySpec, PolicyPeer, PolicyPort,
 };
@@ -93,6 +101,12 @@ pub enum Body {
     RoleBinding(Box<RoleBindingBody>),
     /// v1 ServiceAccount.
     ServiceAccount(ServiceAccountBody),
+    /// networking.k8s.io and extensions Ingress (ING-1, ING-2).
+    Ingress(Box<IngressBody>),
+    /// networking.k8s.io IngressClass (ING-9).
+    IngressClass(Box<IngressClassBody>),
+    /// v1 ConfigMap with something that an Ingress controller may read (ING-31).
+    ConfigMap(Box<ConfigMapBody>),
     /// v1 Service.
     Service(Box<ServiceBody>),
     /// v1 Endpoints.

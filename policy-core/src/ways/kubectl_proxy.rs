@@ -84,7 +84,7 @@ impl<'a> ApiServer<'a> {
                     .iter()
                     .any(|known| known.ip == ip && known.kind == NodeAddressKind::External),
             },
-            Party::Address(_) | Party::Named(_) => !is_private(ip),
+            Party::Address(_) | Party::Named(_) | Party::Somebody(_) => !is_private(ip),
         }
     }
 }
