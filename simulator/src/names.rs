@@ -34,6 +34,11 @@ impl<'a> Names<'a> {
         &self.analysis.cluster
     }
 
+    /// Ingress controllers and Gateways.
+    pub(crate) fn proxies(&self) -> &'a [policy_core::model::http::Proxy] {
+        &self.analysis.ways.proxies
+    }
+
     /// `shop/web`; with the kind where two workloads of one namespace share the name.
     pub(crate) fn workload(&self, id: WorkloadId) -> String {
         let workloads = &self.cluster().workloads;

@@ -3,6 +3,8 @@
 //! ```text
 //! PATH… ─ discover ─▶ case files ─┬─ reach ────────▶ cluster states, questions ─┐
 //!                                 ├─ service_flow ─▶ packets on a node ─────────┤
+//!                                 ├─ ingress ──────▶ requests to backends ──────┤
+//!                                 ├─ route ────────▶ requests, conditions ──────┤
 //!                                 ├─ validate ─────▶ manifests taken or refused ├─▶ report ─▶ lines, exit status
 //!                                 └─ peer ─────────▶ lists of connections ──────┘
 //! ```
@@ -11,9 +13,11 @@
 //! [`lower`](mod@policy_core::lower), and one of the two evaluators.
 
 pub mod discover;
+pub mod ingress;
 pub mod peer;
 pub mod pipeline;
 pub mod reach;
 pub mod report;
+pub mod route;
 pub mod service_flow;
 pub mod validate;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::diagnostic::Diagnostic;
 use crate::lower::LowerOptions;
 use crate::lower::context::Context;
+use crate::lower::gateway::GatewayObjects;
 use crate::model::{ClusterPolicyKind, Name};
 use crate::snapshot::{
-    Body, ClusterPolicyBody, ConfigMapBody, EndpointSliceBody, EndpointsBody, IngressBody, IngressClassBody,
-    NetworkPolicyBody, NodeBody, Object, PodBody, RoleBindingBody, RoleBody, ServiceAccountBody, ServiceBody, Snapshot,
-    WorkloadBody,
+    Body, ClusterPolicyBody, ConfigMapBody, EndpointSliceBody, EndpointsBody, GatewayApiBody, IngressBody,
+    IngressClassBody, NetworkPolicyBody, NodeBody, Object, PodBody, RoleBindingBody, RoleBody, ServiceAccountBody,
+    ServiceBody, Snapshot, WorkloadBody,
 };
 
 /// Namespace and name.
@@ -42,18 +43,20 @@ pub(super) struct Input<'a> {
     pub(super) slices: BTreeMap<Key, (&'a Object, &'a EndpointSliceBody)>,
     /// Cluster-wide policies.
     pub(super) cluster_policies: BTreeMap<(ClusterPolicyKind, Name), (&'a Object, &'a ClusterPolicyBody)>,
-    /// Roles, and ClusterRoles without a namespace.
-    pub(super) roles: BTreeMap<AccessKey, (&'a Object, &'a RoleBody)>,
-    /// RoleBindings, and ClusterRoleBindings without a namespace.
-    pub(super) bindings: BTreeMap<AccessKey, (&'a Object, &'a RoleBindingBody)>,
-    /// ServiceAccounts.
-    pub(super) accounts: BTreeMap<Key, (&'a Object, &'a ServiceAccountBody)>,
     /// Ingresses.
     pub(super) ingresses: BTreeMap<Key, (&'a Object, &'a IngressBody)>,
     /// IngressClasses.
     pub(super) ingress_classes: BTreeMap<Name, (&'a Object, &'a IngressClassBody)>,
     /// ConfigMaps that a controller may read.
     pub(super) config_maps: BTreeMap<Key, (&'a Object, &'a ConfigMapBody)>,
+    /// Roles, and ClusterRoles without a namespace.
+    pub(super) roles: BTreeMap<AccessKey, (&'a Object, &'a RoleBody)>,
+    /// RoleBindings, and ClusterRoleBindings without a namespace.
+    pub(super) bindings: BTreeMap<AccessKey, (&'a Object, &'a RoleBindingBody)>,
+    /// ServiceAccounts.
+    pub(super) accounts: BTreeMap<Key, (&'a Object, &'a ServiceAccountBody)>,
+    /// The Gateway API.
+    pub(super) gateway_api: GatewayObjects<'a>,
 }
 
 impl<'a> Input<'a> {
@@ -126,6 +129,12 @@ impl<'a> Input<'a> {
                 keep(&mut self.bindings, (namespace, name), object, &**body)
             }
             Body::ServiceAccount(body) => keep(&mut self.accounts, (namespace, name), object, body),
+            Body::GatewayApi(body) => {
+                if !matches!(**body, GatewayApiBody::Class(_)) {
+                    self.namespaces.entry(namespace.clone()).or_default();
+                }
+                self.gateway_api.add((namespace, name), object, body)
+            }
         };
         report_duplicate(first.is_none(), object, first, context);
     }
@@ -142,7 +151,7 @@ fn name(object: &Object) -> Option<Name> {
 }
 
 /// Keeps the first object of a key; returns it when `object` came too late.
-fn keep<'a, K: Ord, B>(
+pub(super) fn keep<'a, K: Ord, B>(
     kept: &mut BTreeMap<K, (&'a Object, &'a B)>,
     key: K,
     object: &'a Object,

@@ -9,6 +9,7 @@ mod addresses;
 mod cluster_policy;
 mod context;
 mod controllers;
+mod gateway;
 mod host_ports;
 mod ingress;
 mod ingress_annotations;
@@ -57,8 +58,8 @@ impl Default for LowerOptions {
 
 /// Lowers a snapshot. Diagnostics are sorted by place.
 ///
-/// A policy or an Ingress that the API server would refuse (NP-31, CNP-12, ANP-1, ING-4) is reported with all its problems, left out, and
-/// [`Cluster::incomplete`] is set.
+/// What the API server would refuse (NP-31, CNP-12, ANP-1, SVC-27, ING-4 …) is reported with all its problems, left out,
+/// and [`Cluster::incomplete`] is set.
 #[must_use]
 pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagnostic>) {
     let mut context = Context::default();
@@ -85,7 +86,15 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
     };
     service_findings::report(&things, &mut context);
 
-    if lowered.workloads.is_empty() {
+    cluster.namespaces = namespaces.namespaces;
+    cluster.nodes = nodes.nodes;
+    cluster.workloads = lowered.workloads;
+    cluster.pods = lowered.pods;
+    cluster.services = services.services;
+    cluster.slices = slices.slices;
+    let gateway_api = gateway::lower(&input, &namespaces.ids, &cluster, &mut context);
+
+    if cluster.workloads.is_empty() {
         // IN-8
         context.report(
             Diagnostic::error("IN-8", None, "there is no pod and no workload in the input").help(
@@ -94,16 +103,11 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
         );
     }
     cluster.incomplete |= policies.refused || cluster_policies.refused;
-    cluster.incomplete |= services.refused || slices.refused || rbac.refused;
-    cluster.namespaces = namespaces.namespaces;
-    cluster.nodes = nodes.nodes;
-    cluster.workloads = lowered.workloads;
-    cluster.pods = lowered.pods;
+    cluster.incomplete |= services.refused || slices.refused || rbac.refused || gateway_api.refused;
     cluster.policies = policies.policies;
     cluster.cluster_policies = cluster_policies.policies;
     cluster.rbac = rbac.rbac;
-    cluster.services = services.services;
-    cluster.slices = slices.slices;
+    cluster.gateway_api = gateway_api.api;
     let services = ingress::Services::new(&cluster);
     let ingresses = ingress::lower(&input, &namespaces.ids, &services, &mut context);
     let controllers = controllers::lower(&input, &namespaces.ids, &cluster.pods, &services, &mut context);

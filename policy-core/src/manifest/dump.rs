@@ -539,10 +539,8 @@ impl Made<'_> {
             }
             _ => (spec.template, "spec.template"),
         };
-        if let Some(template) = &template {
-            if let Some(meta) = &template.metadata {
-                self.marks(meta, &format!("{at}."));
-            }
+        if let Some(meta) = template.as_ref().and_then(|template| template.metadata.as_ref()) {
+            self.marks(meta, &format!("{at}."));
         }
         let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
         let is = |text: &Option<Str<'_>>, wanted: &str| text.as_ref().is_some_and(|text| text.0 == wanted);

@@ -24,18 +24,30 @@ pub(crate) enum Model {
     ClusterNetworkPolicy,
     AdminNetworkPolicy,
     BaselineAdminNetworkPolicy,
+    Ingress,
+    IngressClass,
+    ConfigMap,
     Role,
     ClusterRole,
     RoleBinding,
     ClusterRoleBinding,
     ServiceAccount,
-    Ingress,
-    IngressClass,
-    ConfigMap,
+    GatewayClass,
+    Gateway,
+    ListenerSet,
+    XListenerSet,
+    HttpRoute,
+    GrpcRoute,
+    TlsRoute,
+    TcpRoute,
+    UdpRoute,
+    ReferenceGrant,
+    BackendTlsPolicy,
 }
 
-/// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`].
-const MODELS: [(Model, &str, &str, &[&str]); 25] = [
+/// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`]. A kind
+/// that is served in several versions has several rows, the best version first.
+const MODELS: [(Model, &str, &str, &[&str]); 45] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -53,6 +65,9 @@ const MODELS: [(Model, &str, &str, &[&str]); 25] = [
     (Model::ClusterNetworkPolicy, "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", &[]),
     (Model::AdminNetworkPolicy, "AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
     (Model::BaselineAdminNetworkPolicy, "BaselineAdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
+    (Model::Ingress, "Ingress", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1", "extensions/v1beta1"]),
+    (Model::IngressClass, "IngressClass", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1"]),
+    (Model::ConfigMap, "ConfigMap", "v1", &[]),
     (Model::Role, "Role", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
     (Model::ClusterRole, "ClusterRole", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
     (Model::RoleBinding, "RoleBinding", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
@@ -63,9 +78,26 @@ const MODELS: [(Model, &str, &str, &[&str]); 25] = [
         &["rbac.authorization.k8s.io/v1beta1"],
     ),
     (Model::ServiceAccount, "ServiceAccount", "v1", &[]),
-    (Model::Ingress, "Ingress", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1", "extensions/v1beta1"]),
-    (Model::IngressClass, "IngressClass", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1"]),
-    (Model::ConfigMap, "ConfigMap", "v1", &[]),
+    (Model::GatewayClass, "GatewayClass", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::GatewayClass, "GatewayClass", "gateway.networking.k8s.io/v1beta1", &[]),
+    (Model::Gateway, "Gateway", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::Gateway, "Gateway", "gateway.networking.k8s.io/v1beta1", &[]),
+    (Model::ListenerSet, "ListenerSet", "gateway.networking.k8s.io/v1", &[]),
+    (Model::XListenerSet, "XListenerSet", "gateway.networking.x-k8s.io/v1alpha1", &[]),
+    (Model::HttpRoute, "HTTPRoute", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::HttpRoute, "HTTPRoute", "gateway.networking.k8s.io/v1beta1", &[]),
+    (Model::GrpcRoute, "GRPCRoute", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::TlsRoute, "TLSRoute", "gateway.networking.k8s.io/v1", &[]),
+    (Model::TlsRoute, "TLSRoute", "gateway.networking.k8s.io/v1alpha3", &[]),
+    (Model::TlsRoute, "TLSRoute", "gateway.networking.k8s.io/v1alpha2", &[]),
+    (Model::TcpRoute, "TCPRoute", "gateway.networking.k8s.io/v1alpha2", &[]),
+    (Model::TcpRoute, "TCPRoute", "gateway.networking.k8s.io/v1", &[]),
+    (Model::UdpRoute, "UDPRoute", "gateway.networking.k8s.io/v1alpha2", &[]),
+    (Model::UdpRoute, "UDPRoute", "gateway.networking.k8s.io/v1", &[]),
+    (Model::ReferenceGrant, "ReferenceGrant", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
+    (Model::ReferenceGrant, "ReferenceGrant", "gateway.networking.k8s.io/v1beta1", &[]),
+    (Model::BackendTlsPolicy, "BackendTLSPolicy", "gateway.networking.k8s.io/v1", &[]),
+    (Model::BackendTlsPolicy, "BackendTLSPolicy", "gateway.networking.k8s.io/v1alpha3", &[]),
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
@@ -89,17 +121,15 @@ impl Model {
 
     /// Whether its objects live in a namespace.
     pub(crate) fn is_namespaced(self) -> bool {
-        let of_the_cluster =
-            [Model::Namespace, Model::Node, Model::ClusterRole, Model::ClusterRoleBinding, Model::IngressClass];
+        let of_the_cluster = [
+            Model::Namespace,
+            Model::Node,
+            Model::IngressClass,
+            Model::ClusterRole,
+            Model::ClusterRoleBinding,
+            Model::GatewayClass,
+        ];
         !of_the_cluster.contains(&self) && !self.is_cluster_policy()
-    }
-
-    /// Whether it says who may ask the API server for what.
-    pub(crate) fn is_access(self) -> bool {
-        matches!(
-            self,
-            Model::Role | Model::ClusterRole | Model::RoleBinding | Model::ClusterRoleBinding | Model::ServiceAccount
-        )
     }
 
     /// Whether its versions of old had fields of other names (ING-2).
@@ -117,12 +147,25 @@ impl Model {
             Model::Endpoints,
             Model::EndpointSlice,
         ];
-        few.contains(&self) || self.is_cluster_policy() || self.is_access()
+        few.contains(&self) || self.is_cluster_policy() || self.is_access() || self.is_gateway_api()
     }
 
     /// Whether its objects are held against the API's schema: what a ConfigMap says is its readers' business.
     pub(crate) fn has_schema(self) -> bool {
         self != Model::ConfigMap
+    }
+
+    /// Whether it says who may ask the API server for what.
+    pub(crate) fn is_access(self) -> bool {
+        matches!(
+            self,
+            Model::Role | Model::ClusterRole | Model::RoleBinding | Model::ClusterRoleBinding | Model::ServiceAccount
+        )
+    }
+
+    /// Whether it belongs to the Gateway API.
+    pub(crate) fn is_gateway_api(self) -> bool {
+        self.api_version().starts_with("gateway.networking.")
     }
 
     /// Whether it is a policy for the whole cluster.
@@ -377,6 +420,11 @@ mod tests {
         assert_eq!(classify("networking.k8s.io/v2", "NetworkPolicy"), Class::WrongVersion(Model::NetworkPolicy));
         assert_eq!(classify("networking.k8s.io/v1", "NetworkPolcy"), Class::Misspelt(Model::NetworkPolicy));
         assert_eq!(classify("v1", "pod"), Class::Misspelt(Model::Pod));
+        // ING-2
+        for version in ["extensions/v1beta1", "networking.k8s.io/v1beta1"] {
+            assert_eq!(classify(version, "Ingress"), Class::Legacy(Model::Ingress));
+        }
+        assert_eq!(classify("networking.k8s.io/v1", "IngressClass"), Class::Modelled(Model::IngressClass));
         assert_eq!(classify("discovery.k8s.io/v1beta1", "EndpointSlice"), Class::Legacy(Model::EndpointSlice));
         assert_eq!(classify("v1", "EndpointSlice"), Class::WrongVersion(Model::EndpointSlice));
         assert_eq!(classify("v1", "Servce"), Class::Misspelt(Model::Service));
@@ -396,6 +444,20 @@ mod tests {
     }
 
     #[test]
+    fn the_gateway_api_is_known_in_the_versions_that_are_served() {
+        // IN-18
+        let of = |version, kind| classify(&format!("gateway.networking.k8s.io/{version}"), kind);
+        assert_eq!(of("v1", "HTTPRoute"), Class::Modelled(Model::HttpRoute));
+        assert_eq!(of("v1beta1", "HTTPRoute"), Class::Modelled(Model::HttpRoute));
+        assert_eq!(of("v1alpha2", "HTTPRoute"), Class::Legacy(Model::HttpRoute));
+        assert_eq!(of("v1alpha2", "TCPRoute"), Class::Modelled(Model::TcpRoute));
+        assert_eq!(Model::TlsRoute.api_version(), "gateway.networking.k8s.io/v1");
+        let old = classify("gateway.networking.x-k8s.io/v1alpha1", "XListenerSet");
+        assert_eq!(old, Class::Modelled(Model::XListenerSet));
+        assert!(!Model::GatewayClass.is_namespaced() && Model::Gateway.is_namespaced());
+    }
+
+    #[test]
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
             ("v1", "Secret", Effect::None),
@@ -407,7 +469,8 @@ mod tests {
             ("security.istio.io/v1", "AuthorizationPolicy", Effect::Policy),
             ("networking.istio.io/v1", "Gateway", Effect::Way),
             ("networking.istio.io/v1", "Sidecar", Effect::Policy),
-            ("gateway.networking.k8s.io/v1", "HTTPRoute", Effect::Way),
+            ("gateway.networking.k8s.io/v1", "MeshThing", Effect::Way),
+            ("gateway.networking.k8s.io/v1alpha9", "HTTPRoute", Effect::Way),
             ("argoproj.io/v1alpha1", "Rollout", Effect::Workload),
             ("serving.knative.dev/v1", "Service", Effect::Workload),
             ("batch.volcano.sh/v1alpha1", "Job", Effect::Workload),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::snapshot::{Body, ConfigMapBody, Effect, Object, ObjectMeta, PodTemplate, WorkloadBody};
+use crate::snapshot::{Body, ConfigMapBody, Effect, GatewayApiBody, Object, ObjectMeta, PodTemplate, WorkloadBody};
 use crate::source::{Span, Spanned};
 
 use super::decode::Context;
@@ -157,7 +157,21 @@ fn body(context: &Context<'_>, node: &Node<'_>, model: Model) -> Body {
         Model::Role | Model::ClusterRole => Body::Role(Box::new(context.decode(node))),
         Model::RoleBinding | Model::ClusterRoleBinding => Body::RoleBinding(Box::new(context.decode(node))),
         Model::ServiceAccount => Body::ServiceAccount(context.decode(node)),
+        model if model.is_gateway_api() => Body::GatewayApi(Box::new(gateway_api(context, node, model))),
         _ => Body::Workload(Box::new(workload(context.decode(node), model))),
+    }
+}
+
+fn gateway_api(context: &Context<'_>, node: &Node<'_>, model: Model) -> GatewayApiBody {
+    match model {
+        Model::GatewayClass => GatewayApiBody::Class(context.decode(node)),
+        Model::Gateway => GatewayApiBody::Gateway(context.decode(node)),
+        Model::ListenerSet | Model::XListenerSet => GatewayApiBody::ListenerSet(context.decode(node)),
+        Model::HttpRoute => GatewayApiBody::HttpRoute(context.decode(node)),
+        Model::GrpcRoute => GatewayApiBody::GrpcRoute(context.decode(node)),
+        Model::ReferenceGrant => GatewayApiBody::ReferenceGrant(context.decode(node)),
+        Model::BackendTlsPolicy => GatewayApiBody::BackendTlsPolicy(context.decode(node)),
+        _ => GatewayApiBody::StreamRoute(context.decode(node)),
     }
 }
 

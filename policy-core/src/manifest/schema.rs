@@ -21,6 +21,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::snapshot::gateway;
 
 use super::access::{ClusterRole, Role, RoleBinding, ServiceAccount};
 use super::decode::Context;
@@ -147,14 +148,24 @@ pub(crate) fn check(
         Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy => {
             run::<AdminNetworkPolicySpec, IgnoredAny>(&context, node);
         }
-        Model::Role => drop(context.decode::<Role>(node)),
-        Model::ClusterRole => drop(context.decode::<ClusterRole>(node)),
-        Model::RoleBinding | Model::ClusterRoleBinding => drop(context.decode::<RoleBinding>(node)),
-        Model::ServiceAccount => drop(context.decode::<ServiceAccount>(node)),
         Model::Ingress if old_shape => run::<OldIngressSpec, IngressStatus>(&context, node),
         Model::Ingress => run::<IngressSpec, IngressStatus>(&context, node),
         Model::IngressClass => run::<IngressClassSpec, IgnoredAny>(&context, node),
         Model::ConfigMap => {}
+        Model::Role => drop(context.decode::<Role>(node)),
+        Model::ClusterRole => drop(context.decode::<ClusterRole>(node)),
+        Model::RoleBinding | Model::ClusterRoleBinding => drop(context.decode::<RoleBinding>(node)),
+        Model::ServiceAccount => drop(context.decode::<ServiceAccount>(node)),
+        Model::GatewayClass => run::<gateway::GatewayClassSpec, IgnoredAny>(&context, node),
+        Model::Gateway => run::<gateway::GatewaySpec, IgnoredAny>(&context, node),
+        Model::ListenerSet | Model::XListenerSet => run::<gateway::ListenerSetSpec, IgnoredAny>(&context, node),
+        Model::HttpRoute => run::<gateway::HttpRouteSpec, IgnoredAny>(&context, node),
+        Model::GrpcRoute => run::<gateway::GrpcRouteSpec, IgnoredAny>(&context, node),
+        Model::TlsRoute | Model::TcpRoute | Model::UdpRoute => {
+            run::<gateway::StreamRouteSpec, IgnoredAny>(&context, node);
+        }
+        Model::ReferenceGrant => run::<gateway::ReferenceGrantSpec, IgnoredAny>(&context, node),
+        Model::BackendTlsPolicy => run::<gateway::BackendTlsPolicySpec, IgnoredAny>(&context, node),
     }
     context.found()
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
 use crate::ids::{ClusterPolicyId, IdVec, IngressId, NamespaceId, NodeId, PodId, PolicyId, ServiceId, WorkloadId};
 use crate::model::ingress::{ControllerPods, Ingress, IngressClass};
-use crate::model::{ClusterPolicy, Family, LabelSet, Name, NetworkPolicy, Protocol, Rbac, Service, Slice};
+use ipnet::IpNet;
+
+use crate::model::{ClusterPolicy, Family, GatewayApi, LabelSet, Name, NetworkPolicy, Protocol, Rbac, Service, Slice};
 use crate::snapshot::Effect;
 use crate::source::Span;
 
@@ -31,14 +31,16 @@ pub struct Cluster {
     pub services: IdVec<ServiceId, Service>,
     /// Endpoints that the input gives, by Service, name (SVC-10).
     pub slices: Vec<Slice>,
-    /// Who may ask the API server for what (API-2).
-    pub rbac: Rbac,
     /// Ingresses by namespace, name.
     pub ingresses: IdVec<IngressId, Ingress>,
     /// IngressClasses by name.
     pub ingress_classes: Vec<IngressClass>,
     /// Ingress controllers whose pods are in the input (ING-16), by namespace, class.
     pub controllers: Vec<ControllerPods>,
+    /// Who may ask the API server for what (API-2).
+    pub rbac: Rbac,
+    /// Gateways and the routes on them.
+    pub gateway_api: GatewayApi,
     /// Objects that could change an answer and are not modelled.
     pub not_modelled: Vec<NotModelled>,
     /// Whether part of the input was skipped.

@@ -8,6 +8,7 @@ pub mod api_server;
 pub mod cluster;
 pub mod delivery;
 pub mod flow;
+pub mod gateway;
 pub mod hit;
 pub mod http;
 pub mod ingress;
@@ -34,6 +35,7 @@ pub use delivery::{
     Client, Decision, Deliver, Delivery, Endpoint, Frontend, NodeView, Packet, PortRef, SourceAddress, Target,
 };
 pub use flow::{Flow, Masquerader, Party};
+pub use gateway::GatewayApi;
 pub use hit::{Doubts, Hit};
 pub use interval::IntervalSet;
 pub use labels::{LabelSet, Name, Operator, Requirement, Selector};

@@ -6,6 +6,7 @@
 
 mod access;
 mod flags;
+pub mod gateway;
 mod ingress;
 mod network_policy;
 mod service;
@@ -21,6 +22,7 @@ use crate::source::{Span, Spanned};
 
 pub use access::{AccessRule, AggregationRule, RoleBindingBody, RoleBody, RoleRef, ServiceAccountBody, Subject};
 pub use flags::{Flags, Variables};
+pub use gateway::GatewayApiBody;
 pub use ingress::{
     ConfigMapBody, IngressAddress, IngressBackend, IngressBody, IngressClassBody, IngressClassSpec, IngressHostRule,
     IngressHttp, IngressLoadBalancer, IngressPath, IngressServiceBackend, IngressSpec, IngressStatus, IngressTls,
@@ -95,24 +97,26 @@ pub enum Body {
     NetworkPolicy(Box<NetworkPolicyBody>),
     /// policy.networking.k8s.io ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy.
     ClusterPolicy(Box<ClusterPolicyBody>),
-    /// rbac.authorization.k8s.io Role or ClusterRole.
-    Role(Box<RoleBody>),
-    /// rbac.authorization.k8s.io RoleBinding or ClusterRoleBinding.
-    RoleBinding(Box<RoleBindingBody>),
-    /// v1 ServiceAccount.
-    ServiceAccount(ServiceAccountBody),
     /// networking.k8s.io and extensions Ingress (ING-1, ING-2).
     Ingress(Box<IngressBody>),
     /// networking.k8s.io IngressClass (ING-9).
     IngressClass(Box<IngressClassBody>),
     /// v1 ConfigMap with something that an Ingress controller may read (ING-31).
     ConfigMap(Box<ConfigMapBody>),
+    /// rbac.authorization.k8s.io Role or ClusterRole.
+    Role(Box<RoleBody>),
+    /// rbac.authorization.k8s.io RoleBinding or ClusterRoleBinding.
+    RoleBinding(Box<RoleBindingBody>),
+    /// v1 ServiceAccount.
+    ServiceAccount(ServiceAccountBody),
     /// v1 Service.
     Service(Box<ServiceBody>),
     /// v1 Endpoints.
     Endpoints(Box<EndpointsBody>),
     /// discovery.k8s.io EndpointSlice.
     EndpointSlice(Box<EndpointSliceBody>),
+    /// An object of the Gateway API.
+    GatewayApi(Box<GatewayApiBody>),
     /// A kind that is not modelled, and what ignoring it means.
     NotModelled(Effect),
 }

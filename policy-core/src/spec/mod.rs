@@ -4,6 +4,7 @@
 //! compiled tables and everything built on them must agree with it on every flow. It shares only
 //! [`model`](crate::model) with them.
 
+pub mod gateway;
 pub mod ingress;
 mod services;
 

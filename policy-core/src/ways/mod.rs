@@ -11,6 +11,7 @@ pub mod endpoints;
 pub mod entry;
 pub mod exposure;
 mod forward;
+pub mod gateway;
 pub mod host_ports;
 pub mod ingress;
 pub mod kube_proxy;
@@ -25,6 +26,7 @@ use crate::model::ingress::Claims;
 use crate::model::{Cluster, Decision, Deliver, NodeView, Packet, Profile};
 
 pub use endpoints::Endpoints;
+pub use gateway::Gateways;
 pub use host_ports::HostPorts;
 pub use ingress::LeftOut;
 pub use kube_proxy::KubeProxy;
@@ -40,6 +42,8 @@ pub struct Ways {
     pub host_ports: HostPorts,
     /// Ingress controllers and Gateways; a [`ProxyId`](crate::ids::ProxyId) is a position here.
     pub proxies: Vec<Proxy>,
+    /// Gateways once more, by themselves: they end the list of proxies.
+    pub gateways: Gateways,
     /// Which controllers serve which Ingresses, and what nobody serves.
     pub claims: Claims,
     /// Ingresses and paths that a controller passes over.
@@ -51,11 +55,14 @@ impl Ways {
     #[must_use]
     pub fn new(cluster: &Cluster, profile: &Profile) -> Self {
         let ingress::IngressRoutes { proxies, claims, left_out } = ingress::routes(cluster, &profile.ways);
+        let gateways = Gateways::new(cluster, &profile.ways);
+        let proxies = proxies.into_iter().map(|(_, proxy)| proxy).chain(gateways.proxies.iter().cloned());
         Self {
             endpoints: Endpoints::new(cluster, profile),
             kube_proxy: KubeProxy::new(cluster),
             host_ports: HostPorts::new(cluster),
-            proxies: proxies.into_iter().map(|(_, proxy)| proxy).collect(),
+            proxies: proxies.collect(),
+            gateways,
             claims,
             left_out,
         }

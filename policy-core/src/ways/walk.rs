@@ -167,7 +167,10 @@ impl<'a> Walk<'a> {
         {
             parts.iter_mut().for_each(hypothetical);
         }
-        let hops = vec![entry.hop(analysis)];
+        let mut hops = vec![entry.hop(analysis)];
+        if matches!(hops.as_slice(), [Hop::Node { .. }]) {
+            hops.push(Hop::Service { service, at: None, port: port.port });
+        }
         let leading = |pods: Vec<PodId>, address: Option<IpAddr>, port: u16, parts: Vec<Part>| Way {
             kind: entry.kind,
             protocol: entry.protocol,

@@ -69,6 +69,17 @@ impl Fx {
         self
     }
 
+    /// Adds any object.
+    pub(crate) fn object(mut self, text: &str) -> Self {
+        self.texts.push((format!("object-{}.yaml", self.texts.len()), text.to_owned()));
+        self
+    }
+
+    /// The profile.
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
     /// Adds any objects, in YAML.
     pub(crate) fn objects(mut self, text: &str) -> Self {
         self.texts.push((format!("objects-{}.yaml", self.texts.len()), text.to_owned()));
@@ -108,7 +119,8 @@ impl Fx {
         load(self.texts.clone())
     }
 
-    fn cluster(&self) -> Cluster {
+    /// Reads and lowers what must not have errors.
+    pub(crate) fn cluster(&self) -> Cluster {
         let loaded = self.load();
         let errors: Vec<_> = loaded.errors().map(|error| loaded.describe(error)).collect();
         assert!(errors.is_empty(), "{errors:#?}");

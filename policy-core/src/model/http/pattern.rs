@@ -71,6 +71,8 @@ pub struct HttpRegex {
     written: Name,
     style: RegexStyle,
     automaton: Option<Arc<dense::DFA<Vec<u32>>>>,
+    /// Where nobody defines how the expression is meant: what it takes in every reading.
+    certain: Option<Arc<dense::DFA<Vec<u32>>>>,
 }
 
 /// An automaton larger than this is not made: the expression counts as undecidable.
@@ -81,17 +83,39 @@ impl HttpRegex {
     /// large one cannot be decided.
     #[must_use]
     pub fn new(written: &str, style: RegexStyle) -> Self {
-        let syntax = syntax::Config::new().case_insensitive(style.ignore_case).utf8(false).unicode(false);
-        let config = dense::Config::new()
-            .dfa_size_limit(Some(AUTOMATON_BYTES))
-            .determinize_size_limit(Some(4 * AUTOMATON_BYTES));
         let start = if style.from_start { r"\A" } else { r"(?s:.)*" };
         let end = if style.to_end { r"\z" } else { r"(?s:.)*\z" };
         // Every automaton decides whole texts, so that sets of texts can be compared.
-        let whole = format!("{start}(?:{written}){end}");
+        let automaton = Self::whole(&format!("{start}(?:{written}){end}"), style.ignore_case);
+        Self { written: Name::from(written), style, automaton, certain: None }
+    }
+
+    /// An expression of which nobody defines how it is meant (GW-6). It takes the whole texts that `certain` takes,
+    /// none that `possible` does not take, and of the rest nobody can tell. `possible` takes all that `certain` does.
+    #[must_use]
+    pub fn between(written: &str, certain: &str, possible: &str) -> Self {
+        // Brackets that close what the expression did not open would change what stands around it.
+        let is_whole = regex_automata::util::syntax::parse(written).is_ok();
+        let whole = |expression: &str| Self::whole(&format!(r"\A(?:{expression})\z"), false).filter(|_| is_whole);
+        let (automaton, certain) = (whole(possible), whole(certain));
+        let style = RegexStyle { from_start: false, to_end: false, ignore_case: false };
+        Self { written: Name::from(written), style, automaton: automaton.filter(|_| certain.is_some()), certain }
+    }
+
+    /// An expression that may have to match the whole text or a part of it (GW-6).
+    #[must_use]
+    pub fn open(written: &str) -> Self {
+        Self::between(written, written, &format!("(?s:.)*(?:{written})(?s:.)*"))
+    }
+
+    fn whole(expression: &str, ignore_case: bool) -> Option<Arc<dense::DFA<Vec<u32>>>> {
+        let syntax = syntax::Config::new().case_insensitive(ignore_case).utf8(false).unicode(false);
+        let config = dense::Config::new()
+            .dfa_size_limit(Some(AUTOMATON_BYTES))
+            .determinize_size_limit(Some(4 * AUTOMATON_BYTES));
         let nfa = regex_automata::nfa::thompson::Config::new().utf8(false).nfa_size_limit(Some(AUTOMATON_BYTES));
-        let built = dense::Builder::new().syntax(syntax).thompson(nfa).configure(config).build(&whole);
-        Self { written: Name::from(written), style, automaton: built.ok().map(Arc::new) }
+        let built = dense::Builder::new().syntax(syntax).thompson(nfa).configure(config).build(expression);
+        built.ok().map(Arc::new)
     }
 
     /// The expression as written.
@@ -109,19 +133,25 @@ impl HttpRegex {
     /// The automaton of the whole texts that it takes; `None` when the expression cannot be decided.
     #[must_use]
     pub fn automaton(&self) -> Option<&dense::DFA<Vec<u32>>> {
-        self.automaton.as_deref()
+        self.automaton.as_deref().filter(|_| self.certain.is_none())
     }
 
     /// Whether it takes a text; `None` when nobody can tell.
     #[must_use]
     pub fn matches(&self, text: &str) -> Option<bool> {
-        let automaton = self.automaton.as_ref()?;
-        let input = Input::new(text).anchored(Anchored::Yes);
-        automaton.try_search_fwd(&input).ok().map(|found| found.is_some())
+        let takes = |automaton: &dense::DFA<Vec<u32>>| {
+            let input = Input::new(text).anchored(Anchored::Yes);
+            automaton.try_search_fwd(&input).ok().map(|found| found.is_some())
+        };
+        let possible = takes(self.automaton.as_ref()?)?;
+        match &self.certain {
+            Some(certain) if possible && !takes(certain)? => None,
+            _ => Some(possible),
+        }
     }
 
-    fn key(&self) -> (&Name, RegexStyle) {
-        (&self.written, self.style)
+    fn key(&self) -> (&Name, RegexStyle, bool) {
+        (&self.written, self.style, self.certain.is_some())
     }
 }
 
@@ -252,5 +282,16 @@ mod tests {
         assert_eq!(HttpRegex::new("/[a-z]+", RegexStyle::WHOLE).matches("/foo1"), Some(false));
         assert_eq!(HttpRegex::new(r"/foo(?=bar)", RegexStyle::WHOLE).matches("/foobar"), None);
         assert_eq!(HttpRegex::new(r"/(a", RegexStyle::WHOLE).matches("/a"), None);
+    }
+
+    #[test]
+    fn an_open_expression_is_decided_where_all_readings_agree() {
+        // GW-6
+        let open = HttpRegex::open("/v[0-9]+");
+        assert_eq!(open.matches("/v1"), Some(true));
+        assert_eq!(open.matches("/v1/x"), None);
+        assert_eq!(open.matches("/x"), Some(false));
+        assert_eq!(open.automaton().is_some(), false);
+        assert_eq!(HttpRegex::open("a)(b").matches("ab"), None);
     }
 }

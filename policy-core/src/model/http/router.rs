@@ -17,8 +17,10 @@ pub struct Router {
 /// One rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteRule {
-    /// Of two rules with the same rank nobody defines which comes first (ING-12, GW-7).
+    /// Of two rules with the same rank and different lanes nobody defines which comes first (ING-12, GW-7).
     pub rank: u32,
+    /// Rules with the same rank and the same lane come in their order.
+    pub lane: u32,
     /// Which requests it takes.
     pub when: RequestMatch,
     /// What a request must pass besides; in order.
@@ -109,6 +111,8 @@ pub struct Backend {
     pub target: BackendTarget,
     /// Its share (GW-9).
     pub weight: u32,
+    /// What it alone sees, on top of what the rule rewrites (GW-10).
+    pub rewrite: Rewrite,
 }
 
 /// Who a backend is.
@@ -246,15 +250,26 @@ impl Router {
         let mut perhaps = Vec::new();
         let mut found = Routed::Nothing;
         for rank in self.rules.chunk_by(|a, b| a.rank == b.rank) {
-            let of = |wanted: Option<bool>| -> Vec<&RouteRule> {
-                rank.iter().filter(|rule| rule.when.matches(host, request) == wanted).collect()
-            };
-            let (mut candidates, doubtful) = (of(Some(true)), of(None));
-            let Some(first) = candidates.first().copied() else {
-                perhaps.extend(doubtful);
+            let (mut candidates, mut certain) = (Vec::new(), Vec::new());
+            let mut lanes: Vec<u32> = Vec::new();
+            for rule in rank {
+                if lanes.contains(&rule.lane) {
+                    continue;
+                }
+                match rule.when.matches(host, request) {
+                    Some(false) => {}
+                    None => candidates.push(rule),
+                    Some(true) => {
+                        lanes.push(rule.lane);
+                        certain.push(rule);
+                        candidates.push(rule);
+                    }
+                }
+            }
+            let Some(first) = certain.first().copied() else {
+                perhaps.extend(candidates);
                 continue;
             };
-            candidates.extend(doubtful);
             let is_alike = |rule: &&RouteRule| rule.then == first.then && rule.checks == first.checks;
             found = if candidates.iter().all(is_alike) { Routed::Rule(first) } else { Routed::OneOf(candidates) };
             break;

@@ -75,7 +75,7 @@ pub fn effect(
         let mut backends = Vec::new();
         for (target, weight) in shares {
             match target {
-                Target::Backend(target) => backends.push(Backend { target, weight }),
+                Target::Backend(target) => backends.push(Backend { target, weight, rewrite: Rewrite::default() }),
                 Target::Undefined(why) => return Effect { checks: checks.clone(), then: Action::Undefined(why) },
             }
         }
@@ -219,7 +219,7 @@ fn target(cluster: &Cluster, controller: &Controller, ingress: &Ingress, backend
 pub(super) fn direct(cluster: &Cluster, controller: &Controller, backend: &IngressBackend) -> Action {
     match plain_target(cluster, controller, backend, Dial::Endpoints) {
         Target::Backend(target) => Action::Forward {
-            backends: vec![Backend { target, weight: 1 }],
+            backends: vec![Backend { target, weight: 1, rewrite: Rewrite::default() }],
             mirrors: Vec::new(),
             rewrite: Rewrite::default(),
         },

@@ -23,8 +23,9 @@ impl Rules {
     /// Adds rules of one rank: none of them comes before another.
     pub(super) fn push(&mut self, drafts: impl IntoIterator<Item = Draft>) {
         let rank = self.rank;
-        let rules = drafts.into_iter().map(|draft| RouteRule {
+        let rules = drafts.into_iter().zip(0_u32..).map(|(draft, lane)| RouteRule {
             rank,
+            lane,
             when: draft.when,
             checks: draft.effect.checks,
             then: draft.effect.then,

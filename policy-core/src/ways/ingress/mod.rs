@@ -9,6 +9,8 @@ mod haproxy;
 mod kong;
 mod list;
 mod nginx;
+#[cfg(test)]
+mod tests;
 mod traefik;
 
 use std::collections::BTreeMap;

@@ -43,12 +43,18 @@ pub fn partition<'a>(router: &'a Router, within: &RequestMatch) -> Vec<Region<'a
     let mut regions = Vec::new();
     for (place, (_, rule)) in candidates.iter().enumerate() {
         let others = among.near(&rule.when.host).filter(|at| *at != place);
-        let others: Vec<&RouteRule> = others
-            .filter_map(|at| candidates.get(at).map(|(_, other)| *other))
-            .take_while(|other| other.rank <= rule.rank)
-            .filter(|other| overlap(&other.when, &rule.when))
+        let others: Vec<(usize, &RouteRule)> = others
+            .filter_map(|at| candidates.get(at).map(|(_, other)| (at, *other)))
+            .take_while(|(_, other)| other.rank <= rule.rank)
+            .filter(|(_, other)| overlap(&other.when, &rule.when))
             .collect();
-        let (earlier, contested): (Vec<_>, Vec<_>) = others.into_iter().partition(|other| other.rank < rule.rank);
+        let (earlier, rivals): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|(at, other)| other.rank < rule.rank || (other.lane == rule.lane && *at < place));
+        let rules = |of: Vec<(usize, &'a RouteRule)>| of.into_iter().map(|(_, rule)| rule).collect();
+        // The rest of its own lane comes later.
+        let contested = rivals.into_iter().filter(|(_, other)| other.lane != rule.lane).collect();
+        let (earlier, contested): (Vec<_>, Vec<_>) = (rules(earlier), rules(contested));
         regions.extend(region(Some(rule), within, earlier, contested));
     }
     let all = candidates.iter().map(|(_, rule)| *rule).collect();

@@ -1,0 +1,1 @@
+//! Attachment, references and validation of the Gateway API.
