@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diagnostic::Diagnostic;
 use crate::ids::{IdVec, NodeId, PodId, ServiceId};
@@ -50,7 +50,9 @@ impl Things<'_> {
         if !self.services.values().any(|service| by_name(&service)) {
             return;
         }
-        let index = PodIndex::new(self.pods);
+        let selectors = self.services.values().filter(by_name);
+        let selectors = selectors.filter_map(|service| Some((service.namespace, service.selector.as_ref()?)));
+        let index = PodIndex::new(self.pods, selectors);
         for service in self.services.values().filter(by_name) {
             let Some(selector) = &service.selector else { continue };
             let pods = index.selected(service.namespace, selector);
@@ -161,7 +163,7 @@ impl Things<'_> {
     /// HP-7: one port of a node for a pod and for a Service.
     fn ports_of_nodes(&self, context: &mut Context) {
         let mut taken: BTreeMap<(Protocol, u16), (&Service, Option<IpAddr>)> = BTreeMap::new();
-        let addresses: Vec<IpAddr> =
+        let addresses: FxHashSet<IpAddr> =
             self.nodes.values().flat_map(|node| node.addresses.iter().map(|address| address.ip)).collect();
         for service in self.services.values() {
             let on_a_node = service.external_ips.iter().find(|ip| addresses.contains(ip));

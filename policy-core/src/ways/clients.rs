@@ -8,9 +8,8 @@ use rustc_hash::FxHashMap;
 use crate::analysis::Analysis;
 use crate::compile::PodColumns;
 use crate::ids::NodeId;
-use crate::model::{
-    AddressSet, Family, Finding, Flow, Judge, Judgement, Leg, Masquerader, Party, Protocol, Verdict, premise,
-};
+use crate::model::{AddressSet, Family, Finding, Flow, Judge, Judgement, Leg, Masquerader, Party, Protocol, Verdict};
+use crate::ways::forward::Outside;
 
 /// Some clients.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -78,17 +77,17 @@ type Key = (PodColumns, bool, Option<NodeId>, Protocol, u16, Family, Option<Masq
 #[derive(Debug)]
 pub(super) struct Judging<'a> {
     analysis: &'a Analysis,
-    outside: AddressSet,
+    outside: Rc<Outside>,
     known: FxHashMap<Key, Rc<[(AddressSet, Judgement)]>>,
 }
 
 impl<'a> Judging<'a> {
     pub(super) fn new(analysis: &'a Analysis) -> Self {
-        Self { analysis, outside: premise::outside(&analysis.cluster), known: FxHashMap::default() }
+        Self { analysis, outside: Rc::new(Outside::of(analysis)), known: FxHashMap::default() }
     }
 
-    /// Every address that is no pod's and no node's.
-    pub(super) fn outside(&self) -> &AddressSet {
+    /// The outside.
+    pub(super) fn outside(&self) -> &Rc<Outside> {
         &self.outside
     }
 
@@ -151,7 +150,7 @@ impl<'a> Judging<'a> {
 
     fn cells(&self, flow: &Flow) -> Vec<(AddressSet, Judgement)> {
         let mut by_judgement: BTreeMap<Judgement, AddressSet> = BTreeMap::new();
-        for cell in self.analysis.compiled.cut(&self.outside.of(flow.family)) {
+        for cell in self.analysis.compiled.cut(&self.outside.all.of(flow.family)) {
             let Some(first) = cell.first() else { continue };
             let mut judgement = self.analysis.judge(&Flow { source: Party::Address(first), ..*flow });
             // A way says itself whether packets arrive.

@@ -3,17 +3,19 @@
 //! [`kube_proxy`](crate::ways::kube_proxy) answers for one packet on one node. Here a client may enter at any node,
 //! and what counts is which endpoints it gets and who it is to them; nothing is asked node by node.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
-use std::net::IpAddr;
+use rustc_hash::FxHashMap;
 
 use crate::analysis::Analysis;
-use crate::ids::{NodeId, PodId};
+use crate::compile::NodeColumns;
+use crate::ids::{IdVec, NodeId, PodId};
 use crate::model::delivery::{Endpoint, Frontend};
 use crate::model::way_profile::{DetectLocal, KubeProxyMode, NodeAddressesPublic};
 use crate::model::{
     AddressSet, Conditions, Family, Flow, Masquerader, NodeAddressKind, NodeView, Party, Protocol, TrafficPolicy,
-    WayKind,
+    WayKind, premise,
 };
 use crate::ways::kube_proxy::accepts_node_ports;
 
@@ -80,38 +82,67 @@ pub(super) fn usable_on_own_nodes(mut endpoints: Vec<(Endpoint, u16)>) -> Vec<(E
 #[derive(Clone, Debug)]
 pub(super) struct Receiver {
     pub(super) node: Masquerader,
-    pub(super) from: AddressSet,
+    pub(super) from: Rc<AddressSet>,
 }
 
-/// The nodes that may receive a connection from outside to an endpoint, alike ones once: the endpoint's own, and
-/// others. `from` = who gets to a node.
-pub(super) fn receivers(
-    analysis: &Analysis,
-    pod: Option<PodId>,
-    from: &dyn Fn(Option<NodeId>) -> AddressSet,
-) -> Vec<Receiver> {
-    let cluster = &analysis.cluster;
-    let own = pod.and_then(|pod| cluster.pods.at(pod).node);
-    let mut receivers = Vec::new();
-    if pod.is_some() {
-        receivers.push(Receiver { node: Masquerader::OwnNode, from: from(own) });
-    }
-    let others: Vec<NodeId> = cluster.nodes.ids().filter(|node| Some(*node) != own).collect();
-    match (own, pod) {
-        (Some(_), _) | (_, None) if !cluster.nodes.is_empty() => {
-            let mut known: Vec<(crate::compile::NodeColumns, AddressSet)> = Vec::new();
-            for node in others {
-                let alike = (analysis.compiled.node_columns(node), from(Some(node)));
-                if !known.contains(&alike) {
-                    receivers.push(Receiver { node: Masquerader::Node(node), from: alike.1.clone() });
-                    known.push(alike);
-                }
+/// All nodes: who gets to which, and which are alike to policies and to those who get there.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    from: IdVec<NodeId, Rc<AddressSet>>,
+    from_any: Rc<AddressSet>,
+    /// Of alike nodes the first two.
+    alike: Vec<(NodeId, Option<NodeId>)>,
+}
+
+impl Nodes {
+    /// Looks at each node once; `from` = who gets to a node, or to some node.
+    pub(super) fn new(analysis: &Analysis, from: impl Fn(Option<NodeId>) -> AddressSet) -> Self {
+        let mut sets: FxHashMap<AddressSet, (usize, Rc<AddressSet>)> = FxHashMap::default();
+        let mut known: FxHashMap<(NodeColumns, usize), usize> = FxHashMap::default();
+        let mut nodes = Self { from: IdVec::new(), from_any: Rc::new(from(None)), alike: Vec::new() };
+        for node in analysis.cluster.nodes.ids() {
+            let set = from(Some(node));
+            let (next, shared) = (sets.len(), Rc::new(set.clone()));
+            let (number, set) = sets.entry(set).or_insert((next, shared));
+            nodes.from.push(set.clone());
+            let place = *known.entry((analysis.compiled.node_columns(node), *number)).or_insert(nodes.alike.len());
+            match nodes.alike.get_mut(place) {
+                Some((_, second)) => *second = second.or(Some(node)),
+                None => nodes.alike.push((node, None)),
             }
         }
-        _ if cluster.nodes.len() == 1 => {}
-        _ => receivers.push(Receiver { node: Masquerader::OtherNode, from: from(None) }),
+        nodes
     }
-    receivers
+
+    /// Who gets to a node; to some node, when it is not known.
+    pub(super) fn from(&self, node: Option<NodeId>) -> &Rc<AddressSet> {
+        node.and_then(|node| self.from.get(node)).unwrap_or(&self.from_any)
+    }
+
+    /// The nodes that may receive a connection from outside to an endpoint, alike ones once: the endpoint's own, and
+    /// others.
+    pub(super) fn receivers(&self, analysis: &Analysis, pod: Option<PodId>) -> Vec<Receiver> {
+        let cluster = &analysis.cluster;
+        let own = pod.and_then(|pod| cluster.pods.at(pod).node);
+        let receiver = |node: Masquerader, of: Option<NodeId>| Receiver { node, from: self.from(of).clone() };
+        let mut receivers = Vec::new();
+        if pod.is_some() {
+            receivers.push(receiver(Masquerader::OwnNode, own));
+        }
+        match (own, pod) {
+            (Some(_), _) | (_, None) if !cluster.nodes.is_empty() => {
+                let other = |(first, second): &(NodeId, Option<NodeId>)| {
+                    if Some(*first) == own { *second } else { Some(*first) }
+                };
+                let mut others: Vec<NodeId> = self.alike.iter().filter_map(other).collect();
+                others.sort_unstable();
+                receivers.extend(others.into_iter().map(|node| receiver(Masquerader::Node(node), Some(node))));
+            }
+            _ if cluster.nodes.len() == 1 => {}
+            _ => receivers.push(receiver(Masquerader::OtherNode, None)),
+        }
+        receivers
+    }
 }
 
 /// Who outside gets to a port at one address of a node (KP-6, W-NP, W-HP).
@@ -119,7 +150,7 @@ pub(super) fn address_clients(
     analysis: &Analysis,
     kind: WayKind,
     (node, ip): (NodeId, IpAddr),
-    outside: &AddressSet,
+    outside: &Outside,
 ) -> AddressSet {
     let view = NodeView::of(&analysis.cluster, node);
     if kind == WayKind::NodePort && !accepts_node_ports(&analysis.profile.ways, ip, &view) {
@@ -133,27 +164,22 @@ pub(super) fn address_clients(
         NodeAddressesPublic::ByType => kind == Some(NodeAddressKind::External),
     };
     let family = Family::of(ip);
-    if everybody { outside.of(family) } else { neighbours().of(family).intersection(outside) }
+    if everybody { outside.all.of(family) } else { outside.near.of(family) }
 }
 
 /// Who outside gets to the node ports or host ports of a node; of some node, when it is not known (KP-6, W-NP, W-HP).
-pub(super) fn node_clients(
-    analysis: &Analysis,
-    kind: WayKind,
-    node: Option<NodeId>,
-    outside: &AddressSet,
-) -> AddressSet {
+pub(super) fn node_clients(analysis: &Analysis, kind: WayKind, node: Option<NodeId>, outside: &Outside) -> AddressSet {
     let cluster = &analysis.cluster;
     let of = |id: NodeId| {
         let node = cluster.nodes.at(id);
         if node.addresses.is_empty() {
-            return outside.clone();
+            return outside.all.clone();
         }
         node.addresses.iter().map(|address| address_clients(analysis, kind, (id, address.ip), outside)).collect()
     };
     match node {
         Some(node) => of(node),
-        None if cluster.nodes.is_empty() => outside.clone(),
+        None if cluster.nodes.is_empty() => outside.all.clone(),
         None => cluster.nodes.ids().map(of).collect(),
     }
 }
@@ -166,11 +192,30 @@ pub(super) fn is_unaddressed(analysis: &Analysis, node: Option<NodeId>) -> bool 
     }
 }
 
-/// The addresses that may share a network with nodes: those that the internet does not route.
-fn neighbours() -> AddressSet {
-    const PRIVATE: [&str; 7] =
-        ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
-    PRIVATE.iter().filter_map(|net| net.parse().ok()).map(AddressSet::net).collect()
+/// The outside.
+#[derive(Debug)]
+pub(super) struct Outside {
+    /// Every address that is no pod's and no node's.
+    pub(super) all: AddressSet,
+    /// Of these, the addresses that may share a network with nodes: those that the internet does not route.
+    pub(super) near: AddressSet,
+}
+
+impl Outside {
+    pub(super) fn of(analysis: &Analysis) -> Self {
+        const PRIVATE: [&str; 7] = [
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "169.254.0.0/16",
+            "fc00::/7",
+            "fe80::/10",
+        ];
+        let all = premise::outside(&analysis.cluster);
+        let private: AddressSet = PRIVATE.iter().filter_map(|net| net.parse().ok()).map(AddressSet::net).collect();
+        Self { near: private.intersection(&all), all }
+    }
 }
 
 /// Who an endpoint is.

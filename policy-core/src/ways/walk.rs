@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use crate::analysis::Analysis;
 use crate::compile::PodColumns;
@@ -18,8 +21,8 @@ use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
 use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::forward::{
-    self, Receiver, Standing, Treatment, address_clients, connection, destination, node_clients, treatment, usable,
-    usable_on_own_nodes,
+    self, Nodes, Receiver, Standing, Treatment, address_clients, connection, destination, node_clients, treatment,
+    usable, usable_on_own_nodes,
 };
 use crate::ways::proxied::Served;
 
@@ -61,19 +64,34 @@ pub struct Walk<'a> {
     pub(super) analysis: &'a Analysis,
     pub(super) endpoints: &'a Endpoints,
     pub(super) judging: Judging<'a>,
+    /// By the kind of way from outside; `None` = whoever gets there.
+    nodes: FxHashMap<Option<WayKind>, Rc<Nodes>>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk in an analysis.
     #[must_use]
     pub fn new(analysis: &'a Analysis, endpoints: &'a Endpoints) -> Self {
-        Self { analysis, endpoints, judging: Judging::new(analysis) }
+        Self { analysis, endpoints, judging: Judging::new(analysis), nodes: FxHashMap::default() }
     }
 
     /// All of the outside.
     #[must_use]
     pub fn outside(&self) -> Clients {
-        Clients::Outside(self.judging.outside().clone())
+        Clients::Outside(self.judging.outside().all.clone())
+    }
+
+    /// The nodes, and who outside gets to them by ways of a kind.
+    fn nodes(&mut self, kind: Option<WayKind>) -> Rc<Nodes> {
+        let (analysis, outside) = (self.analysis, self.judging.outside());
+        let make = || match kind {
+            Some(kind @ (WayKind::NodePort | WayKind::HostPort | WayKind::HostNetwork)) => {
+                Nodes::new(analysis, |node| node_clients(analysis, kind, node, outside))
+            }
+            Some(kind) => Nodes::new(analysis, |_| entry::routed(analysis, kind, &outside.all)),
+            None => Nodes::new(analysis, |_| AddressSet::empty()),
+        };
+        self.nodes.entry(kind).or_insert_with(|| Rc::new(make())).clone()
     }
 
     /// Where clients come from an entry. Always at least one way: one that leads nowhere says why.
@@ -110,9 +128,9 @@ impl<'a> Walk<'a> {
                 address_clients(self.analysis, kind, (*node, *ip), self.judging.outside())
             }
             (WayKind::HostPort | WayKind::HostNetwork, _) => {
-                node_clients(self.analysis, entry.kind, object.node, self.judging.outside())
+                AddressSet::clone(self.nodes(Some(entry.kind)).from(object.node))
             }
-            (kind, _) => entry::routed(self.analysis, kind, self.judging.outside()),
+            (kind, _) => entry::routed(self.analysis, kind, &self.judging.outside().all),
         };
         let is_assumed = matches!(entry.kind, WayKind::HostPort | WayKind::HostNetwork)
             && forward::is_unaddressed(self.analysis, object.node);
@@ -165,8 +183,8 @@ impl<'a> Walk<'a> {
             (kind, At::NodeAddress(node, ip, _)) => {
                 address_clients(analysis, kind, (*node, *ip), self.judging.outside())
             }
-            (WayKind::NodePort, _) => node_clients(analysis, entry.kind, None, self.judging.outside()),
-            (kind, _) => entry::routed(analysis, kind, self.judging.outside()),
+            (WayKind::NodePort, _) => AddressSet::clone(self.nodes(Some(entry.kind)).from(None)),
+            (kind, _) => entry::routed(analysis, kind, &self.judging.outside().all),
         };
         let parts = self.arriving(clients, &from, rule_of(entry.kind));
         let mut parts: Vec<Part> =
@@ -319,7 +337,7 @@ impl<'a> Walk<'a> {
         if direct || !treatment.masquerade {
             return vec![self.judging.step_as(part, &flow)];
         }
-        let nodes = forward::receivers(self.analysis, step.group.endpoint.pod, &|_| AddressSet::empty());
+        let nodes = self.nodes(None).receivers(self.analysis, step.group.endpoint.pod);
         let each = nodes.into_iter().map(|node| Flow { masqueraded_by: Some(node.node), ..flow });
         let each: Vec<Flow> = each.collect();
         each.iter().map(|flow| self.judging.step_as(part, flow)).collect()
@@ -327,26 +345,24 @@ impl<'a> Walk<'a> {
 
     fn for_outside(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
         let analysis = self.analysis;
-        let outside = self.judging.outside().clone();
         let Treatment { masquerade, .. } = treatment(analysis, step.frontend, step.policy, Standing::Other);
-        let from = |node: Option<NodeId>| match step.entry.kind {
-            WayKind::NodePort => node_clients(analysis, WayKind::NodePort, node, &outside),
-            kind => entry::routed(analysis, kind, &outside),
-        };
+        let nodes = self.nodes(Some(step.entry.kind));
         let fixed = step.entry.node();
         if !masquerade && fixed.is_some() && fixed != step.group.endpoint.node {
             // KP-4: only endpoints of the node itself.
             return vec![part.clone().and(Finding::of(Verdict::NoListener, "KP-4"))];
         }
         if !masquerade {
-            let here = from(step.group.endpoint.node);
-            let [inside, _] = split(part.clone(), &here, |_| Some(true));
+            let [inside, _] = split(part.clone(), nodes.from(step.group.endpoint.node), |_| Some(true));
             return inside.iter().flat_map(|part| self.judging.step(part, &flow)).collect();
         }
         let mut parts = Vec::new();
         let receivers = match fixed {
-            Some(node) => vec![Receiver { node: Masquerader::Node(node), from: outside.clone() }],
-            None => forward::receivers(analysis, step.group.endpoint.pod, &from),
+            Some(node) => {
+                let from = Rc::new(self.judging.outside().all.clone());
+                vec![Receiver { node: Masquerader::Node(node), from }]
+            }
+            None => nodes.receivers(analysis, step.group.endpoint.pod),
         };
         for receiver in receivers {
             let [inside, _] = split(part.clone(), &receiver.from, |_| Some(true));
@@ -384,7 +400,7 @@ impl<'a> Walk<'a> {
         } else if step.entry.kind == WayKind::NodePort && step.entry.node().is_none() {
             // KP-8: the port of another node, where the client is a stranger unless the cluster's range tells.
             let far = self.far(standing);
-            for receiver in forward::receivers(analysis, step.group.endpoint.pod, &|_| AddressSet::empty()) {
+            for receiver in self.nodes(None).receivers(analysis, step.group.endpoint.pod) {
                 let other = match receiver.node {
                     Masquerader::Node(other) if Some(other) != node => Some(other),
                     Masquerader::OwnNode if step.group.endpoint.node != node => step.group.endpoint.node,

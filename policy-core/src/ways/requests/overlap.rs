@@ -54,6 +54,45 @@ pub(super) fn overlap(one: &RequestMatch, other: &RequestMatch) -> bool {
         && values_overlap(&one.query, &other.query)
 }
 
+/// Whether one match takes every request that the other takes: a quick test that says so only where it is plain.
+pub(super) fn covers(one: &RequestMatch, other: &RequestMatch) -> bool {
+    let within = |one: &[(Name, ValueMatch)], other: &[(Name, ValueMatch)]| one.iter().all(|it| other.contains(it));
+    let methods = || {
+        one.methods.is_empty()
+            || (!other.methods.is_empty() && other.methods.iter().all(|method| one.methods.contains(method)))
+    };
+    methods()
+        && host_covers(&one.host, &other.host)
+        && path_covers(&one.path, &other.path)
+        && within(&one.headers, &other.headers)
+        && within(&one.query, &other.query)
+}
+
+fn host_covers(one: &HostMatch, other: &HostMatch) -> bool {
+    match (one, other) {
+        (HostMatch::Any, _) => true,
+        (HostMatch::Regex(_), _) => false,
+        (pattern, HostMatch::Exact(name)) => pattern.matches(Some(name)) == Some(true),
+        (one, other) => one == other,
+    }
+}
+
+fn path_covers(one: &PathMatch, other: &PathMatch) -> bool {
+    use PathMatch::{Any, Characters, Elements, Exact, Regex};
+    match (one, other) {
+        (Any, _) => true,
+        // Every path begins with `/`.
+        (Elements(prefix), _) if prefix.is_empty() => true,
+        (Characters(prefix), _) if matches!(&**prefix, "" | "/") => true,
+        (Regex(_), _) | (_, Any | Regex(_)) => false,
+        (pattern, Exact(path)) => pattern.matches(path) == Some(true),
+        (Elements(_), Elements(more)) => one.matches(more) == Some(true),
+        (Elements(prefix), Characters(more)) => more.strip_prefix(&**prefix).is_some_and(|rest| rest.starts_with('/')),
+        (Characters(prefix), Elements(more) | Characters(more)) => more.starts_with(&**prefix),
+        (Exact(_), Elements(_) | Characters(_)) => false,
+    }
+}
+
 fn hosts_overlap(one: &HostMatch, other: &HostMatch) -> bool {
     use HostMatch::{Any, Exact, Labels, OneLabel, Regex};
     let below = |name: &Name, suffix: &Name| name.strip_suffix(&**suffix).is_some_and(|rest| rest.ends_with('.'));

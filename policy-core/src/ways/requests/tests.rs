@@ -135,3 +135,55 @@ fn rules_of_one_rank_contest_what_both_take() {
     let contested: Vec<usize> = regions.iter().map(|region| region.contested.len()).collect();
     assert_eq!(contested, [1, 1, 0]);
 }
+
+#[test]
+fn a_match_covers_another_only_if_it_takes_all_of_its_requests() {
+    use crate::ways::requests::overlap::covers;
+    let name = Name::from;
+    let hosts = [
+        HostMatch::Any,
+        HostMatch::Exact(name("a.b.c")),
+        HostMatch::Exact(name("b.c")),
+        HostMatch::OneLabel(name("b.c")),
+        HostMatch::Labels(name("b.c")),
+        HostMatch::Labels(name("c")),
+    ];
+    let paths = [
+        PathMatch::Any,
+        PathMatch::Exact(name("/a")),
+        PathMatch::Exact(name("/a/b")),
+        PathMatch::Elements(name("")),
+        PathMatch::Elements(name("/a")),
+        PathMatch::Elements(name("/a/b")),
+        PathMatch::Characters(name("/")),
+        PathMatch::Characters(name("/a")),
+        PathMatch::Characters(name("/a/")),
+        PathMatch::Characters(name("/ab")),
+    ];
+    let asked_hosts = [None, Some("a.b.c"), Some("x.b.c"), Some("y.x.b.c"), Some("b.c"), Some("c"), Some("d")];
+    let asked_paths = ["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/abc", "/ab/c", "/b"];
+    let takes = |when: &RequestMatch, host: Option<&str>, path: &str| {
+        when.matches(host, &Request::get(host, path)) == Some(true)
+    };
+    let all: Vec<RequestMatch> =
+        hosts.iter().flat_map(|host| paths.iter().map(|path| on(host.clone(), path.clone()))).collect();
+    let mut covered = 0;
+    for one in &all {
+        for other in all.iter().filter(|other| covers(one, other)) {
+            covered += 1;
+            for host in asked_hosts {
+                for path in asked_paths.iter().filter(|path| takes(other, host, path)) {
+                    assert!(takes(one, host, path), "{one:?} covers {other:?}, but {host:?} {path}");
+                }
+            }
+        }
+    }
+    assert!(covered > all.len() * 4, "{covered} pairs");
+    // Conditions that the other does not have.
+    let post = RequestMatch { methods: vec![name("POST")], ..RequestMatch::everything() };
+    let header = vec![(name("x"), ValueMatch::Present)];
+    let tenant = RequestMatch { headers: header, ..RequestMatch::everything() };
+    for narrow in [&post, &tenant] {
+        assert_eq!((covers(narrow, &all[0]), covers(&all[0], narrow), covers(narrow, narrow)), (false, true, true));
+    }
+}
