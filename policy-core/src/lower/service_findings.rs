@@ -145,18 +145,24 @@ impl Things<'_> {
             let is_here = labels.next() == Some("svc") && labels.next().is_some();
             is_here.then(|| names.get(&(Name::from(space), Name::from(name))).copied()).flatten()
         };
-        for (start, service) in names.values() {
-            let mut at = *service;
-            for _ in 0..names.len() {
-                let Some((id, service)) = next(at) else { break };
-                if id == *start {
-                    let message = format!("the name of `{}` leads back to itself", self.name(service));
-                    let help = "nothing answers there: let `externalName` end at a name outside, or at another Service";
-                    context.report(Diagnostic::warning("SVC-16", service.span, message).help(help));
+        // Each name is followed once: where a walk meets itself, there is a circle.
+        let mut seen: FxHashSet<ServiceId> = FxHashSet::default();
+        let mut circular: FxHashSet<ServiceId> = FxHashSet::default();
+        for start in names.values() {
+            let (mut at, mut walk) = (Some(*start), Vec::new());
+            while let Some((id, service)) = at {
+                if !seen.insert(id) {
+                    circular.extend(walk.iter().skip_while(|on| **on != id));
                     break;
                 }
-                at = service;
+                walk.push(id);
+                at = next(service);
             }
+        }
+        for (_, service) in names.values().filter(|(id, _)| circular.contains(id)) {
+            let message = format!("the name of `{}` leads back to itself", self.name(service));
+            let help = "nothing answers there: let `externalName` end at a name outside, or at another Service";
+            context.report(Diagnostic::warning("SVC-16", service.span, message).help(help));
         }
     }
 

@@ -187,3 +187,25 @@ fn a_match_covers_another_only_if_it_takes_all_of_its_requests() {
         assert_eq!((covers(narrow, &all[0]), covers(&all[0], narrow), covers(narrow, narrow)), (false, true, true));
     }
 }
+
+#[test]
+fn the_index_of_hosts_misses_none_that_overlaps() {
+    use crate::ways::requests::overlap::{Hosts, overlap};
+    let names = ["c", "b.c", "a.b.c", "x.c", "ab.c", "d.a.b.c", "y"];
+    let each = names
+        .map(Name::from)
+        .map(|name| [HostMatch::Exact(name.clone()), HostMatch::OneLabel(name.clone()), HostMatch::Labels(name)]);
+    let hosts = [HostMatch::Any].into_iter().chain(each.into_iter().flatten());
+    let router = router(hosts.map(|host| on(host, PathMatch::Any)).collect());
+    let index = Hosts::new(&router.rules);
+    let mut passed_over = 0;
+    for rule in &router.rules {
+        let near: Vec<usize> = index.near(&rule.when.host).collect();
+        assert!(near.is_sorted());
+        for (at, other) in router.rules.iter().enumerate() {
+            assert!(near.contains(&at) || !overlap(&rule.when, &other.when), "{:?} {:?}", rule.when, other.when);
+            passed_over += usize::from(!near.contains(&at));
+        }
+    }
+    assert!(passed_over > router.rules.len() * 5, "{passed_over}");
+}
