@@ -3,7 +3,7 @@
 use std::io;
 
 use policy_core::ids::PodId;
-use policy_core::model::{Finding, Party, Proviso, Verdict};
+use policy_core::model::{AddressSet, Finding, Party, Proviso, Verdict};
 use policy_core::query::{Actor, Subject, Target, clients};
 use policy_core::ways::clients::{Clients, Part, best, overall};
 use policy_core::ways::walk::Way;
@@ -146,7 +146,7 @@ fn ways(session: &Session, clients: &Clients, destination: &Destination) -> Vec<
 /// What becomes of clients by the best of their ways; of a set, of each of its parts. Who has no way has no route.
 fn outcomes(clients: &Clients, ways: &[Way]) -> Vec<Finding> {
     let parts: Vec<Part> = ways.iter().flat_map(|way| way.parts.iter().cloned()).collect();
-    let best = best(parts);
+    let best = spoken(best(parts));
     if best.is_empty() {
         return vec![Finding::of(Verdict::NoRoute, "M-4")];
     }
@@ -154,6 +154,21 @@ fn outcomes(clients: &Clients, ways: &[Way]) -> Vec<Finding> {
         Clients::Outside(_) => best.into_iter().map(|part| part.finding).collect(),
         Clients::Party(_) => overall(&best).cloned().into_iter().collect(),
     }
+}
+
+/// NP-30: nobody asks whether the IPv6 internet gets to an IPv4 pod. Those who have no route because of their family do
+/// not count beside others.
+fn spoken(parts: Vec<Part>) -> Vec<Part> {
+    let heard = parts.iter().flat_map(|part| &part.legs).map(|leg| AddressSet::all_of(leg.flow.family));
+    let heard: AddressSet = heard.collect();
+    let of = |part: Part| match (&part.clients, part.legs.is_empty()) {
+        (Clients::Outside(addresses), true) if !heard.is_empty() => {
+            let meant = addresses.intersection(&heard);
+            (!meant.is_empty()).then(|| Part { clients: Clients::Outside(meant), ..part.clone() })
+        }
+        _ => Some(part),
+    };
+    parts.into_iter().filter_map(of).collect()
 }
 
 /// The same for each rule that takes some of the requests.

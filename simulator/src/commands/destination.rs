@@ -110,7 +110,7 @@ impl Session {
             Ok(target) => return Ok(self.something_there(target)),
             Err(error) => error,
         };
-        let may_be_name = matches!(error.problem, SubjectProblem::Unknown | SubjectProblem::NotModelled(_));
+        let may_be_name = matches!(error.problem, SubjectProblem::Unknown | SubjectProblem::InCluster(_));
         if !may_be_name {
             return Err(unknown(error));
         }
