@@ -237,3 +237,7 @@ pub(crate) fn print(asked: &Asked, names: &Names<'_>, format: Format, output: &m
     }
     output.table(format, &table(&shown, names, format != Format::Table, false))
 }
+
+/// What comes before what policies say of connections for which there is no way.
+pub(crate) const POLICIES_ALONE: &str =
+    "what policies alone say of such a connection, if one came (pod_cidr_routable):";

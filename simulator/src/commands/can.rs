@@ -1,6 +1,6 @@
 //! `portolan can`.
 
-use policy_core::model::{Flag, Judge, Judgement, Verdict};
+use policy_core::model::{Flag, Judge, Judgement, Party, Verdict};
 use policy_core::query::{Actor, Cell, PortAsk, PortVerdicts, Subject, Target, can, reach};
 
 use super::by_ways::{self, Asked};
@@ -20,12 +20,9 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
     let source = session.subject(&args.from)?;
     let destination = session.destination(&args.to, by_ways::asking(session, &source))?;
     let by_name = matches!(destination, Destination::Service(..)) && !args.to.contains('/');
-    let (parts, asked, port) = match &destination {
-        Destination::Target(target) => {
-            let (parts, asked) = split(session, &source, target);
-            (parts, asked, Some(&target.port))
-        }
-        other => (Vec::new(), Some(by_ways::ask(session, &source, other, by_name, |_| true)), None),
+    let (Split { parts, wayless, asked }, port) = match &destination {
+        Destination::Target(target) => (split(session, &source, target), Some(&target.port)),
+        other => (Split::of_ways(by_ways::ask(session, &source, other, by_name, |_| true)), None),
     };
     if parts.is_empty() && asked.as_ref().is_none_or(|asked| asked.outcomes.is_empty()) {
         return Err(nothing_to_ask());
@@ -42,7 +39,8 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
     let exit = if verdict == Verdict::Allowed { Exit::Clean } else { Exit::Finding };
     let names = session.names();
     if is_document(format) {
-        let cells = parts.iter().map(|part| names.judged_cell(&part.cell, &part.judgement, part.ports()));
+        let all = parts.iter().chain(&wayless);
+        let cells = all.map(|part| names.judged_cell(&part.cell, &part.judgement, part.ports()));
         let (from, to) = (args.from.clone(), args.to.clone());
         let ways = asked.map(|asked| asked.documents(&names)).unwrap_or_default();
         let answer = CanAnswer { header, from, to, verdict: verdict.as_str(), rule, cells: cells.collect(), ways };
@@ -75,26 +73,56 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
             }
         }
     }
+    if !wayless.is_empty() {
+        writeln!(output.stdout, "\n{}", by_ways::POLICIES_ALONE)?;
+        match (wayless.as_slice(), port) {
+            ([part], Some(PortAsk::Number(..) | PortAsk::Name(..))) => {
+                reasons(&part.judgement, &part.cell.witness, &names, output)?;
+            }
+            _ => output.table(format, &table(&wayless, &names, format == Format::Wide))?,
+        }
+    }
     Ok(exit)
 }
 
-/// A question about pods and addresses: connections that are judged by themselves, and those from outside to pods,
-/// which need a way (W-POD).
-pub(crate) fn split(session: &Session, source: &Subject, target: &Target) -> (Vec<Part>, Option<Asked>) {
-    let (from_outside, mut parts): (Vec<Part>, Vec<Part>) =
-        parts(session, source, target).into_iter().partition(|part| needs_way(&part.cell));
-    let asked = (!from_outside.is_empty())
-        .then(|| by_ways::ask(session, source, &Destination::Target(target.clone()), false, by_ways::is_outside));
-    if asked.is_none() {
-        parts.extend(from_outside);
-    }
-    (parts, asked)
+/// A question about pods and addresses, in parts.
+#[derive(Default)]
+pub(crate) struct Split {
+    /// Connections that are judged by themselves.
+    pub(crate) parts: Vec<Part>,
+    /// Those from outside to pods, by policies alone: without a way they do not happen (W-POD).
+    pub(crate) wayless: Vec<Part>,
+    /// The ways that there are for them.
+    pub(crate) asked: Option<Asked>,
 }
 
-/// Whether a cell is about somebody outside who gets at a pod.
-fn needs_way<T>(cell: &Cell<T>) -> bool {
-    let outside = cell.sources.iter().any(|actor| matches!(actor, Actor::Addresses(_)));
-    outside && cell.destinations.iter().any(|actor| matches!(actor, Actor::Pods(_)))
+impl Split {
+    /// A question that ways alone answer.
+    pub(crate) fn of_ways(asked: Asked) -> Self {
+        Self { asked: Some(asked), ..Self::default() }
+    }
+}
+
+/// Divides a question about pods and addresses, and asks for the ways of those who need one.
+pub(crate) fn split(session: &Session, source: &Subject, target: &Target) -> Split {
+    let mut split = Split::default();
+    for part in parts(session, source, target) {
+        let is_outside = |actor: &Actor| matches!(actor, Actor::Addresses(_));
+        let is_pods = |actor: &Actor| matches!(actor, Actor::Pods(_));
+        let (outside, inside): (Vec<Actor>, Vec<Actor>) = part.cell.sources.iter().cloned().partition(is_outside);
+        let (pods, others): (Vec<Actor>, Vec<Actor>) = part.cell.destinations.iter().cloned().partition(is_pods);
+        if outside.is_empty() || pods.is_empty() {
+            split.parts.push(part);
+            continue;
+        }
+        let of = |sources: &[Actor], destinations: &[Actor]| part.among(session, sources, destinations);
+        split.parts.extend(of(&inside, &part.cell.destinations));
+        split.parts.extend(of(&outside, &others));
+        split.wayless.extend(of(&outside, &pods));
+    }
+    let ask = || by_ways::ask(session, source, &Destination::Target(target.clone()), false, by_ways::is_outside);
+    split.asked = (!split.wayless.is_empty()).then(ask);
+    split
 }
 
 /// The verdict and rule of all that a question is about.
@@ -137,6 +165,27 @@ impl Part {
         self.cell.answer.as_ref().map(PortAnswer::from)
     }
 
+    /// The same for some of its sources and destinations; `None` when there are none of one kind.
+    fn among(&self, session: &Session, sources: &[Actor], destinations: &[Actor]) -> Option<Self> {
+        let (from, to) = (first(sources)?, first(destinations)?);
+        let mut witness = self.cell.witness;
+        let holds = |actors: &[Actor], party| actors.iter().any(|actor| is_among(actor, party));
+        if !holds(sources, witness.source) {
+            witness.source = from;
+        }
+        if !holds(destinations, witness.destination) {
+            witness.destination = to;
+        }
+        let cell = Cell {
+            sources: sources.to_vec(),
+            destinations: destinations.to_vec(),
+            families: self.cell.families.clone(),
+            answer: self.cell.answer.clone(),
+            witness,
+        };
+        Some(Self { cell, judgement: session.analysis.judge(&witness) })
+    }
+
     /// The verdict that holds for every flow of the part, if one does.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         let Some(ports) = &self.cell.answer else { return Some(self.judgement.verdict) };
@@ -144,6 +193,26 @@ impl Part {
             return Some(self.judgement.verdict);
         }
         None
+    }
+}
+
+/// One of some parties.
+fn first(actors: &[Actor]) -> Option<Party> {
+    actors.iter().find_map(|actor| match actor {
+        Actor::Pods(pods) => pods.first().copied().map(Party::Pod),
+        Actor::Node(node) => Some(Party::Node(*node)),
+        Actor::Addresses(addresses) => addresses.first().map(Party::Address),
+        Actor::Name(_) => None,
+    })
+}
+
+fn is_among(actor: &Actor, party: Party) -> bool {
+    match (actor, party) {
+        (Actor::Pods(pods), Party::Pod(pod)) => pods.contains(&pod),
+        (Actor::Node(node), Party::Node(other)) => *node == other,
+        (Actor::Addresses(addresses), Party::Address(address)) => addresses.contains(address),
+        (Actor::Name(_), Party::Named(_)) => true,
+        _ => false,
     }
 }
 

@@ -10,7 +10,7 @@ use policy_core::query::Actor;
 use policy_core::ways::walk::Way;
 
 use super::by_ways::{self, Asked, Row};
-use super::can::{Part, nothing_to_ask, split, together};
+use super::can::{Part, Split, nothing_to_ask, split, together};
 use super::destination::Destination;
 use super::question::{is_document, tone};
 use super::reasons::{because, by_tiers, no_rule, outcome_tone, remark_text};
@@ -36,9 +36,9 @@ pub(crate) fn run(
     let source = session.subject(&args.from)?;
     let destination = session.destination(&args.to, by_ways::asking(session, &source))?;
     let by_name = matches!(destination, Destination::Service(..)) && !args.to.contains('/');
-    let (parts, asked) = match &destination {
+    let Split { parts, wayless, asked } = match &destination {
         Destination::Target(target) => split(session, &source, target),
-        other => (Vec::new(), Some(by_ways::ask(session, &source, other, by_name, |_| true))),
+        other => Split::of_ways(by_ways::ask(session, &source, other, by_name, |_| true)),
     };
     if parts.is_empty() && asked.as_ref().is_none_or(|asked| asked.outcomes.is_empty()) {
         return Err(nothing_to_ask());
@@ -56,6 +56,7 @@ pub(crate) fn run(
     if is_document(format) {
         let traces = parts
             .iter()
+            .chain(&wayless)
             .map(|part| names.trace(&explain(&session.analysis, &part.cell.witness), &part.cell.destinations));
         let (from, to, verdict) = (args.from.clone(), args.to.clone(), verdict.as_str());
         let mut traces: Vec<_> = traces.collect();
@@ -74,6 +75,10 @@ pub(crate) fn run(
                 writeln!(output.stdout)?;
             }
             writer.ways(&asked, (verdict, rule), args, output)?;
+        }
+        if !wayless.is_empty() {
+            writeln!(output.stdout, "\n{}\n", by_ways::POLICIES_ALONE)?;
+            writer.all(&wayless, output)?;
         }
     }
     Ok(if verdict == Verdict::Allowed { Exit::Clean } else { Exit::Finding })

@@ -5,7 +5,7 @@ use policy_core::query::{PortAsk, Subject, Target};
 use policy_core::ways::clients::overall;
 
 use super::by_ways::{self, Asked, Row};
-use super::can::{Part, nothing_to_ask, split, table};
+use super::can::{Part, Split, nothing_to_ask, split, table};
 use super::hypothetical::{self, Peers};
 use super::question::is_document;
 use crate::args::{Format, WhereArgs, WhoArgs};
@@ -59,7 +59,7 @@ fn print(
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
     hypothetical::check(question.hypothetical.is_some(), format)?;
-    let (mut parts, asked) = split(session, source, target);
+    let Split { mut parts, asked, .. } = split(session, source, target);
     if parts.is_empty() && asked.is_none() {
         return Err(nothing_to_ask());
     }
