@@ -2,6 +2,7 @@
 
 use crate::compile::{Compiled, compile};
 use crate::model::{Cluster, Flow, Judge, Judgement, Profile, leg};
+use crate::ways::Ways;
 
 /// An immutable analysis of one cluster under one profile. Every answer is a pure function of it and the question.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Analysis {
     pub profile: Profile,
     /// The compiled form of both.
     pub compiled: Compiled,
+    /// What leads to pods besides their own addresses.
+    pub ways: Ways,
 }
 
 impl Analysis {
@@ -19,7 +22,8 @@ impl Analysis {
     #[must_use]
     pub fn new(cluster: Cluster, profile: Profile) -> Self {
         let compiled = compile(&cluster, &profile);
-        Self { cluster, profile, compiled }
+        let ways = Ways::new(&cluster, &profile);
+        Self { cluster, profile, compiled, ways }
     }
 }
 

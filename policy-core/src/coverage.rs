@@ -183,7 +183,7 @@ mod tests {
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}
 ---
-{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: s}}
+{apiVersion: route.openshift.io/v1, kind: Route, metadata: {name: s}}
 ---
 {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: c, namespace: q}}
 ---

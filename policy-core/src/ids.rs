@@ -55,6 +55,14 @@ id_type!(
     ServiceId
 );
 id_type!(
+    /// An Ingress.
+    IngressId
+);
+id_type!(
+    /// An Ingress controller or a Gateway.
+    ProxyId
+);
+id_type!(
     /// A ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy.
     ClusterPolicyId
 );

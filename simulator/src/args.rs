@@ -148,6 +148,8 @@ pub enum Command {
     Where(WhereArgs),
     /// All connections that are allowed, grouped by classes of pods that policies treat alike
     List(ListArgs),
+    /// Everything that can be reached from outside the cluster: way by way, hop by hop
+    Exposed(ExposedArgs),
     /// A truth table of all workloads
     Matrix(MatrixArgs),
     /// Why FROM may or may not reach TO: both ends, each tier, each policy, each rule, with file and line
@@ -267,6 +269,25 @@ pub struct MatrixArgs {
     pub options: Options,
 }
 
+/// `exposed`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  portolan exposed -f k8s/                          the widest open first
+  portolan exposed -f k8s/ --all -o wide            also what nobody gets through, with rules and places
+  portolan exposed -f k8s/ -o json
+
+What manifests do not tell (a load balancer's address, an allocated node port, nodes) is taken as
+given and marked hypothetical. Exit status: 0, whatever is exposed; 2 there is no answer.")]
+pub struct ExposedArgs {
+    /// Also the ways that nobody gets through
+    #[arg(long)]
+    pub all: bool,
+    /// Options behind the command.
+    #[command(flatten)]
+    pub options: Options,
+}
+
 /// `explain`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -379,6 +400,7 @@ impl Command {
             Self::Who(args) => &args.options,
             Self::Where(args) => &args.options,
             Self::List(args) => &args.options,
+            Self::Exposed(args) => &args.options,
             Self::Matrix(args) => &args.options,
             Self::Explain(args) => &args.options,
             Self::Coverage(args) => &args.options,
@@ -397,6 +419,7 @@ impl Command {
             Self::Who(_) => "who",
             Self::Where(_) => "where",
             Self::List(_) => "list",
+            Self::Exposed(_) => "exposed",
             Self::Matrix(_) => "matrix",
             Self::Explain(_) => "explain",
             Self::Coverage(_) => "coverage",
@@ -413,7 +436,7 @@ impl Command {
         use Format::{Csv, Dot, Json, Md, Table, Wide, Yaml};
         match self {
             Self::Can(_) | Self::Explain(_) => &[Table, Wide, Json, Yaml],
-            Self::Who(_) | Self::Where(_) | Self::List(_) | Self::Matrix(_) | Self::Coverage(_) => {
+            Self::Who(_) | Self::Where(_) | Self::List(_) | Self::Exposed(_) | Self::Matrix(_) | Self::Coverage(_) => {
                 &[Table, Wide, Json, Yaml, Md, Csv]
             }
             Self::Batch(_) | Self::Schema(_) => &[Json],

@@ -18,6 +18,7 @@ mod profile;
 mod progress;
 mod render;
 mod session;
+mod way_names;
 
 use std::ffi::OsString;
 use std::fmt;

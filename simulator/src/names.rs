@@ -34,6 +34,11 @@ impl<'a> Names<'a> {
         &self.analysis.cluster
     }
 
+    /// Ingress controllers and Gateways.
+    pub(crate) fn proxies(&self) -> &'a [policy_core::model::http::Proxy] {
+        &self.analysis.ways.proxies
+    }
+
     /// `shop/web`; with the kind where two workloads of one namespace share the name.
     pub(crate) fn workload(&self, id: WorkloadId) -> String {
         let workloads = &self.cluster().workloads;
@@ -94,7 +99,7 @@ impl<'a> Names<'a> {
             Party::Named(class) => Domains::new(self.cluster().cluster_policies.values()).matches(pattern, class),
             Party::Address(_) => true,
             Party::Pod(_) => pattern.may_name_pods(),
-            Party::Node(_) => false,
+            Party::Node(_) | Party::Somebody(_) => false,
         };
         let patterns = peers.iter().filter_map(|peer| match peer {
             TierPeer::Domain { pattern, .. } if may_be_meant(pattern) => Some(pattern.to_string()),
@@ -129,6 +134,7 @@ impl<'a> Names<'a> {
             Party::Node(id) => Subject::Node(id).written(self.cluster()),
             Party::Address(address) => address.to_string(),
             Party::Named(_) => "a name outside".to_owned(),
+            Party::Somebody(_) => "somebody unknown".to_owned(),
         }
     }
 

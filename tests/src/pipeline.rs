@@ -7,9 +7,10 @@ use policy_core::diagnostic::Diagnostic;
 use policy_core::ids::PodId;
 use policy_core::lower::{LowerOptions, lower};
 use policy_core::manifest::{ReadOptions, read};
-use policy_core::model::{Cluster, Family, Flow, Judge, Judgement, Party, Profile};
+use policy_core::model::{Cluster, Deliver, Family, Flow, Judge, Judgement, Party, Profile};
 use policy_core::source::SourceMap;
 use policy_core::spec::Spec;
+use policy_core::ways::Ways;
 
 /// Which evaluator answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -53,12 +54,18 @@ impl Loaded {
 /// Reads and lowers named texts, skipping what is bad.
 #[must_use]
 pub fn load(texts: impl IntoIterator<Item = (String, String)>) -> Loaded {
+    load_with(texts, &LowerOptions::default())
+}
+
+/// The same with options.
+#[must_use]
+pub fn load_with(texts: impl IntoIterator<Item = (String, String)>, options: &LowerOptions) -> Loaded {
     let mut sources = SourceMap::default();
     for (name, text) in texts {
         sources.add(name, text);
     }
     let (snapshot, mut diagnostics) = read(&sources, &ReadOptions { keep_going: true, ..ReadOptions::default() });
-    let (cluster, lowering) = lower(&snapshot, &LowerOptions::default());
+    let (cluster, lowering) = lower(&snapshot, options);
     diagnostics.extend(lowering);
     Loaded { sources, cluster, diagnostics }
 }
@@ -68,6 +75,19 @@ pub fn with_judge<T>(backend: Backend, cluster: &Cluster, profile: &Profile, bod
     match backend {
         Backend::Spec => body(&Spec::new(cluster, profile)),
         Backend::Compiled => body(&Analysis::new(cluster.clone(), profile.clone())),
+    }
+}
+
+/// Runs `body` with what `cluster`'s nodes do with packets under `profile`.
+pub fn with_deliver<T>(
+    backend: Backend,
+    cluster: &Cluster,
+    profile: &Profile,
+    body: impl FnOnce(&dyn Deliver) -> T,
+) -> T {
+    match backend {
+        Backend::Spec => body(&Spec::new(cluster, profile)),
+        Backend::Compiled => body(&Ways::new(cluster, profile).on(cluster, profile)),
     }
 }
 

@@ -275,7 +275,10 @@ impl<'a> Cuts<'a> {
         }
         let mut sorted = Parts { effects: Vec::new(), of: vec![0; self.universe] };
         for ([floor, ceiling], part) in parts {
-            let mut end = |suffix: Suffix<ValueId>| values.governed(compiled, suffix.value());
+            let mut end = |suffix: Suffix<ValueId>| {
+                let value = suffix.value(values);
+                values.governed(compiled, value)
+            };
             let effect = Effect { floor: end(floor), ceiling: end(ceiling) };
             let known = sorted.effects.iter().position(|known| *known == effect);
             let at = known.unwrap_or(sorted.effects.len());

@@ -90,14 +90,15 @@ pub(super) fn groups(compiled: &Compiled, cluster: &Cluster, profile: &Profile) 
     let mut outside: Vec<(GroupId, AddressSet)> = Vec::new();
     for (class, addresses) in compiled.atoms.cut(&premise::outside(cluster)) {
         let speaks = |family| !addresses.of(family).is_empty();
-        let columns = Family::ALL.map(|family| speaks(family).then_some(Column { class: None, address: class }));
+        let columns =
+            Family::ALL.map(|family| speaks(family).then_some(Column { class: None, address: class, somebody: None }));
         outside.push((group(Role::Outside, columns), addresses));
     }
     for (group, party) in members {
         match party {
             Party::Pod(pod) => groups.at_mut(group).pods.push(pod),
             Party::Node(node) => groups.at_mut(group).nodes.push(node),
-            Party::Address(_) | Party::Named(_) => {}
+            Party::Address(_) | Party::Named(_) | Party::Somebody(_) => {}
         }
     }
     for (group, addresses) in outside {

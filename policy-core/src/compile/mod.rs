@@ -175,6 +175,10 @@ pub(crate) struct PodColumns {
     v6: AddressClassId,
 }
 
+/// Everything that policies know of the processes of a node: its addresses' classes in both families.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct NodeColumns([AddressClassId; 2]);
+
 fn of_family([v4, v6]: [AddressClassId; 2], family: Family) -> AddressClassId {
     match family {
         Family::V4 => v4,
@@ -185,22 +189,18 @@ fn of_family([v4, v6]: [AddressClassId; 2], family: Family) -> AddressClassId {
 impl Compiled {
     /// What policies know of an end.
     fn column(&self, seen: Seen, family: Family) -> Column {
+        let known = |class, address| Column { class, address, somebody: None };
         match seen {
-            Seen::Pod(pod) => {
-                Column { class: self.classes.of_pod(pod), address: of_family(*self.pod_addresses.at(pod), family) }
-            }
-            Seen::Host { pod: Some(pod), .. } => {
-                Column { class: None, address: of_family(*self.pod_addresses.at(pod), family) }
-            }
+            Seen::Pod(pod) => known(self.classes.of_pod(pod), of_family(*self.pod_addresses.at(pod), family)),
+            Seen::Host { pod: Some(pod), .. } => known(None, of_family(*self.pod_addresses.at(pod), family)),
             Seen::Host { node, pod: None } => {
                 let addresses = node.map_or(self.unknown_host, |node| *self.node_addresses.at(node));
-                Column { class: None, address: of_family(addresses, family) }
+                known(None, of_family(addresses, family))
             }
-            Seen::Address(address) if Family::of(address) == family => {
-                Column { class: None, address: self.atoms.outside(address) }
-            }
-            Seen::Address(_) => Column { class: None, address: self.atoms.outside_all() },
-            Seen::Named(name) => Column { class: None, address: self.atoms.named(name, family) },
+            Seen::Address(address) if Family::of(address) == family => known(None, self.atoms.outside(address)),
+            Seen::Address(_) => known(None, self.atoms.outside_all()),
+            Seen::Named(name) => known(None, self.atoms.named(name, family)),
+            Seen::Somebody(knob) => Column { somebody: Some(knob), ..known(None, self.atoms.outside_all()) },
         }
     }
 
@@ -226,7 +226,7 @@ impl Compiled {
         };
         let names = self.classes.table_of(names);
         let address = self.atoms.class(other.address);
-        let taken = |term: &Term| match self.table.peers_hit(term.peers, other.class, address) {
+        let taken = |term: &Term| match self.table.peers_hit(term.peers, &other, address) {
             Hit::No => PortValue::default(),
             hit => self.table.ports.at(term.ports).resolve(names).under(hit),
         };
@@ -273,7 +273,7 @@ impl Compiled {
             if ports == Hit::No {
                 return Hit::No;
             }
-            ports.and(self.table.peers_hit(term.peers, other.class, address))
+            ports.and(self.table.peers_hit(term.peers, &other, address))
         }
     }
 
@@ -301,6 +301,11 @@ impl Compiled {
     pub(crate) fn pod_columns(&self, pod: PodId) -> PodColumns {
         let [v4, v6] = *self.pod_addresses.at(pod);
         PodColumns { class: self.classes.of_pod(pod), v4, v6 }
+    }
+
+    /// Everything that policies know of a node's processes.
+    pub(crate) fn node_columns(&self, node: NodeId) -> NodeColumns {
+        NodeColumns(*self.node_addresses.at(node))
     }
 
     /// Cuts outside addresses into those that policies treat alike.
@@ -388,6 +393,8 @@ fn doubt(hit: Hit) -> Option<&'static str> {
     let is = |knob| knobs.iter().any(|known| known == knob);
     match () {
         () if is(Knob::EqualPriority) => Some("CNP-2"),
+        () if is(Knob::Controllers) => Some("ING-16"),
+        () if is(Knob::ApiServerAddresses) => Some("API-4"),
         () if knobs.is_empty() => Some("CNP-10"),
         () if knobs == KnobSet::one(Knob::DuplicatePortNames) => Some("NP-16"),
         () => Some("NP-13"),

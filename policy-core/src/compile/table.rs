@@ -16,8 +16,8 @@ use crate::compile::{AddressClassId, BlockId, ChainId, ClassId, ClassSetId, Peer
 use crate::ids::{ClusterPolicyId, Id, IdVec, NamespaceId, PolicyId};
 use crate::model::profile::EqualPriority;
 use crate::model::{
-    AddressSet, Cluster, Direction, Doubts, Hit, KnobSet, Name, NamespaceScope, Peer, Peers, Profile, Rule, RuleRef,
-    Selector, Tier, TierPeer, TierPeers, TierRule, TierRuleRef,
+    AddressSet, Cluster, Direction, Doubts, Hit, Knob, KnobSet, Name, NamespaceScope, Peer, Peers, Profile, Rule,
+    RuleRef, Selector, Tier, TierPeer, TierPeers, TierRule, TierRuleRef,
 };
 
 /// What policies can know of an end: its label class, if it is a pod to them, and its address class.
@@ -25,6 +25,8 @@ use crate::model::{
 pub(super) struct Column {
     pub(super) class: Option<ClassId>,
     pub(super) address: AddressClassId,
+    /// Nothing is known of the end; the knob would tell.
+    pub(super) somebody: Option<Knob>,
 }
 
 /// An interned peer list.
@@ -32,6 +34,8 @@ pub(super) struct Column {
 pub(super) struct PeerSet {
     /// Everybody (NP-9).
     pub(super) any: bool,
+    /// Nobody, whoever there may be (CNP-13).
+    pub(super) nobody: bool,
     /// The label classes that its pod peers select (NP-10).
     pub(super) classes: ClassSetId,
     /// Its blocks, sorted (NP-12).
@@ -107,9 +111,12 @@ impl Table {
     }
 
     /// Whether a peer list matches an end of this class and these blocks.
-    pub(super) fn peers_hit(&self, peers: PeersId, class: Option<ClassId>, address: &AddressClass) -> Hit {
+    pub(super) fn peers_hit(&self, peers: PeersId, other: &Column, address: &AddressClass) -> Hit {
         let peers = self.peers.at(peers);
-        if peers.any || class.is_some_and(|class| self.sets.at(peers.classes).contains(class)) {
+        if let Some(knob) = other.somebody.filter(|_| !peers.any) {
+            return if peers.nobody { Hit::No } else { Hit::unless_set(knob) };
+        }
+        if peers.any || other.class.is_some_and(|class| self.sets.at(peers.classes).contains(class)) {
             return Hit::Yes;
         }
         peers.block_hit(address)
@@ -234,9 +241,10 @@ impl<'a> Rules<'a> {
         let mut sets: Interner<ClassSetId, &Vec<PodPeer<'a>>> = Interner::default();
         let nobody = Vec::new();
         let peers = self.peers.keys().values().map(|key| match key {
-            None => PeerSet { any: true, classes: sets.intern(&nobody), blocks: Box::default() },
+            None => PeerSet { any: true, nobody: false, classes: sets.intern(&nobody), blocks: Box::default() },
             Some((pods, blocks)) => {
-                PeerSet { any: false, classes: sets.intern(pods), blocks: blocks.as_slice().into() }
+                let none = pods.is_empty() && blocks.is_empty();
+                PeerSet { any: false, nobody: none, classes: sets.intern(pods), blocks: blocks.as_slice().into() }
             }
         });
         let peers = peers.collect();

@@ -56,14 +56,18 @@ pub(super) trait Algebra {
 pub(super) struct Suffix<V> {
     /// Without the policies whose place is free.
     plain: V,
-    /// With them in any place of the suffix; `None` when there are none.
-    with_free: Option<V>,
+    /// With them in each place of the suffix: the distinct values. Empty when there are none.
+    with_free: Vec<V>,
 }
 
-impl<V> Suffix<V> {
+impl<V: Clone> Suffix<V> {
     /// What the suffix lets through.
-    pub(super) fn value(self) -> V {
-        self.with_free.unwrap_or(self.plain)
+    pub(super) fn value<A: Algebra<Value = V>>(self, algebra: &mut A) -> V {
+        let mut places = self.with_free.into_iter();
+        match places.next() {
+            Some(first) => places.fold(first, |known, other| algebra.agree(&known, &other)),
+            None => self.plain,
+        }
     }
 }
 
@@ -97,7 +101,7 @@ impl Chain {
 
     /// What comes after the last step.
     pub(super) fn end<V>(next: V) -> Suffix<V> {
-        Suffix { plain: next, with_free: None }
+        Suffix { plain: next, with_free: Vec::new() }
     }
 
     /// The suffix that begins one group earlier; without a group, the free policies alone.
@@ -111,14 +115,19 @@ impl Chain {
     ) -> Suffix<A::Value> {
         let Some(group) = group else {
             let with_free = any_order(algebra, &self.free, matches, &suffix.plain, next);
-            return Suffix { plain: suffix.plain.clone(), with_free: Some(with_free) };
+            return Suffix { plain: suffix.plain.clone(), with_free: vec![with_free] };
         };
         let plain = any_order(algebra, group, matches, &suffix.plain, next);
-        let with_free = suffix.with_free.as_ref().map(|later| {
-            let first = any_order(algebra, &self.free, matches, &plain, next);
+        let mut with_free = Vec::new();
+        if !suffix.with_free.is_empty() {
+            with_free.push(any_order(algebra, &self.free, matches, &plain, next));
+        }
+        for later in &suffix.with_free {
             let later = any_order(algebra, group, matches, later, next);
-            algebra.agree(&first, &later)
-        });
+            if !with_free.contains(&later) {
+                with_free.push(later);
+            }
+        }
         Suffix { plain, with_free }
     }
 
@@ -133,7 +142,7 @@ impl Chain {
         for (group, _) in self.backwards() {
             suffix = self.before(algebra, group, &mut matches, &suffix, next);
         }
-        suffix.value()
+        suffix.value(algebra)
     }
 
     /// The rules that match or may match, without those that come after the chain is certainly decided.

@@ -143,7 +143,7 @@ pub fn explain(analysis: &Analysis, flow: &Flow) -> Trace {
     };
     let pod = |seen| match seen {
         Seen::Pod(pod) => Some(pod),
-        Seen::Host { .. } | Seen::Address(_) | Seen::Named(_) => None,
+        Seen::Host { .. } | Seen::Address(_) | Seen::Named(_) | Seen::Somebody(_) => None,
     };
     let own = |pod: PodId, other: Seen, exempt: bool| match other {
         Seen::Host { node, .. } if exempt => own_node(cluster, pod, node),

@@ -1,6 +1,6 @@
 //! NetworkPolicies: every rule, every peer and port entry, matched or why not.
 
-use super::words::{held, miss, port_entry};
+use super::words::{held, miss, port_entry, somebody};
 use super::{EntryTrace, PolicyTrace, RuleTrace};
 use crate::analysis::Analysis;
 use crate::ids::PodId;
@@ -47,6 +47,7 @@ fn peers(analysis: &Analysis, rule: &Rule, policy: &NetworkPolicy, question: &Qu
     let Peers::OneOf(list) = &rule.peers else { return Vec::new() };
     let entry = |peer: &Peer| {
         let (hit, why) = match peer {
+            _ if let Seen::Somebody(knob) = question.other => somebody(knob),
             Peer::Pods { namespaces, pods, .. } => {
                 pod_peer(&analysis.cluster, namespaces, pods, policy, question.other)
             }
@@ -101,7 +102,7 @@ fn block_peer(analysis: &Analysis, block: &IpBlock, question: &Question) -> (Hit
         return (Hit::No, format!("{who}: the connection is {} (NP-12)", question.family));
     }
     let (counts, knob) = match question.other {
-        Seen::Address(_) | Seen::Named(_) => (true, ""),
+        Seen::Address(_) | Seen::Named(_) | Seen::Somebody(_) => (true, ""),
         Seen::Pod(_) => (profile.ipblock_matches_pods, "ipblock_matches_pods=false"),
         Seen::Host { .. } => (profile.ipblock_matches_nodes, "ipblock_matches_nodes=false"),
     };

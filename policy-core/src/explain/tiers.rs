@@ -1,6 +1,6 @@
 //! Tiers of cluster-wide policies: every policy, every rule, every peer and port entry, matched or why not.
 
-use super::words::{held, miss, port_entry};
+use super::words::{held, miss, port_entry, somebody};
 use super::{EntryTrace, TierPolicyTrace, TierRuleTrace, TierTrace};
 use crate::analysis::Analysis;
 use crate::ids::{ClusterPolicyId, PodId};
@@ -108,6 +108,7 @@ fn peers(analysis: &Analysis, rule: &TierRule, question: &Question) -> Vec<Entry
     };
     let entry = |peer: &TierPeer| {
         let (hit, why) = match peer {
+            _ if let Seen::Somebody(knob) = question.other => somebody(knob),
             TierPeer::Pods { selection, .. } => pod_peer(analysis, selection, question.other),
             TierPeer::Nodes { nodes, .. } => node_peer(analysis, nodes, question.other),
             TierPeer::Network { cidr, .. } => {
@@ -166,7 +167,7 @@ fn node_peer(analysis: &Analysis, nodes: &Selector, other: Seen) -> (Hit, String
         Seen::Host { node: None, .. } => {
             (Hit::unless_set(Knob::NodeCidrs), format!("{who}: the node is not known; set node_cidrs (CNP-8)"))
         }
-        Seen::Pod(_) | Seen::Address(_) | Seen::Named(_) => {
+        Seen::Pod(_) | Seen::Address(_) | Seen::Named(_) | Seen::Somebody(_) => {
             (Hit::No, format!("{who}: the destination is no node (CNP-8)"))
         }
     }
@@ -194,7 +195,9 @@ fn domain_peer(analysis: &Analysis, pattern: &DomainPattern, question: &Question
         Seen::Pod(_) if pattern.may_name_pods() => {
             (learned, format!("{who}: whether DNS gives the pod's address for it is not in the input (CNP-10)"))
         }
-        Seen::Pod(_) | Seen::Host { .. } => (Hit::No, format!("{who}: means no pod and no node (CNP-10)")),
+        Seen::Pod(_) | Seen::Host { .. } | Seen::Somebody(_) => {
+            (Hit::No, format!("{who}: means no pod and no node (CNP-10)"))
+        }
     }
 }
 

@@ -91,3 +91,8 @@ pub(super) fn port_entry(analysis: &Analysis, entry: &PortRule, question: &Quest
         }
     }
 }
+
+/// A peer, when nothing is known of the other end (ING-16, API-4).
+pub(super) fn somebody(knob: Knob) -> (Hit, String) {
+    (Hit::unless_set(knob), format!("nothing is known of the other end; set {knob}"))
+}

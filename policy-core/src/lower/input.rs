@@ -8,8 +8,8 @@ use crate::lower::context::Context;
 use crate::lower::gateway::GatewayObjects;
 use crate::model::{ClusterPolicyKind, Name};
 use crate::snapshot::{
-    Body, ClusterPolicyBody, EndpointSliceBody, EndpointsBody, GatewayApiBody, NetworkPolicyBody, NodeBody, Object,
-    PodBody, ServiceBody, Snapshot, WorkloadBody,
+    Body, ClusterPolicyBody, ConfigMapBody, EndpointSliceBody, EndpointsBody, GatewayApiBody, IngressBody,
+    IngressClassBody, NetworkPolicyBody, NodeBody, Object, PodBody, ServiceBody, Snapshot, WorkloadBody,
 };
 
 /// Namespace and name.
@@ -39,6 +39,12 @@ pub(super) struct Input<'a> {
     pub(super) slices: BTreeMap<Key, (&'a Object, &'a EndpointSliceBody)>,
     /// Cluster-wide policies.
     pub(super) cluster_policies: BTreeMap<(ClusterPolicyKind, Name), (&'a Object, &'a ClusterPolicyBody)>,
+    /// Ingresses.
+    pub(super) ingresses: BTreeMap<Key, (&'a Object, &'a IngressBody)>,
+    /// IngressClasses.
+    pub(super) ingress_classes: BTreeMap<Name, (&'a Object, &'a IngressClassBody)>,
+    /// ConfigMaps that a controller may read.
+    pub(super) config_maps: BTreeMap<Key, (&'a Object, &'a ConfigMapBody)>,
     /// The Gateway API.
     pub(super) gateway_api: GatewayObjects<'a>,
 }
@@ -83,6 +89,12 @@ impl<'a> Input<'a> {
                 self.namespaces.entry(namespace.clone()).or_default();
                 keep(&mut self.policies, (namespace, name), object, &**body)
             }
+            Body::Ingress(body) => {
+                self.namespaces.entry(namespace.clone()).or_default();
+                keep(&mut self.ingresses, (namespace, name), object, &**body)
+            }
+            Body::IngressClass(body) => keep(&mut self.ingress_classes, name, object, &**body),
+            Body::ConfigMap(body) => keep(&mut self.config_maps, (namespace, name), object, &**body),
             Body::Service(body) => {
                 self.namespaces.entry(namespace.clone()).or_default();
                 keep(&mut self.services, (namespace, name), object, &**body)

@@ -7,8 +7,11 @@
 mod addresses;
 mod cluster_policy;
 mod context;
+mod controllers;
 mod gateway;
 mod host_ports;
+mod ingress;
+mod ingress_annotations;
 mod input;
 mod namespaces;
 mod network_policy;
@@ -54,7 +57,7 @@ impl Default for LowerOptions {
 
 /// Lowers a snapshot. Diagnostics are sorted by place.
 ///
-/// A policy that the API server would refuse (NP-31, CNP-12, ANP-1) is reported with all its problems, left out, and
+/// A policy or an Ingress that the API server would refuse (NP-31, CNP-12, ANP-1, ING-4) is reported with all its problems, left out, and
 /// [`Cluster::incomplete`] is set.
 #[must_use]
 pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagnostic>) {
@@ -102,6 +105,13 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
     cluster.policies = policies.policies;
     cluster.cluster_policies = cluster_policies.policies;
     cluster.gateway_api = gateway_api.api;
+    let services = ingress::Services::new(&cluster);
+    let ingresses = ingress::lower(&input, &namespaces.ids, &services, &mut context);
+    let controllers = controllers::lower(&input, &namespaces.ids, &cluster.pods, &services, &mut context);
+    cluster.incomplete |= ingresses.refused;
+    cluster.ingresses = ingresses.ingresses;
+    cluster.ingress_classes = ingresses.classes;
+    cluster.controllers = controllers;
     cluster.not_modelled = not_modelled(snapshot, &mut context);
     (cluster, context.into_diagnostics())
 }

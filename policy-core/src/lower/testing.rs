@@ -141,14 +141,14 @@ impl Build {
 
     pub(super) fn port(mut self, name: Option<&str>, protocol: &str, port: i64) -> Self {
         let port = container_port(name, protocol, port);
-        let container = Container { ports: Some(vec![port]), restart_policy: None };
+        let container = Container { ports: Some(vec![port]), ..Container::default() };
         self.pod_spec().containers.get_or_insert_default().push(container);
         self
     }
 
     pub(super) fn init_port(mut self, restart_policy: &str, name: &str, port: i64) -> Self {
         let ports = Some(vec![container_port(Some(name), "TCP", port)]);
-        let container = Container { ports, restart_policy: Some(Name::from(restart_policy)) };
+        let container = Container { ports, restart_policy: Some(Name::from(restart_policy)), ..Container::default() };
         self.pod_spec().init_containers.get_or_insert_default().push(container);
         self
     }

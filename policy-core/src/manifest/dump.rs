@@ -12,8 +12,9 @@ use rustc_hash::{FxHashSet, FxHasher};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use crate::snapshot::{
-    Body, Container, ContainerPort, NodeAddress, NodeBody, NodeSpec, NodeStatus, Object, ObjectMeta, OwnerReference,
-    PodBody, PodConditions, PodIp, PodSpec, PodStatus, PodTemplate, UnreadField, WorkloadBody,
+    Body, Container, ContainerPort, Effect, Flags, NodeAddress, NodeBody, NodeSpec, NodeStatus, Object, ObjectMeta,
+    OwnerReference, PodBody, PodConditions, PodIp, PodSpec, PodStatus, PodTemplate, UnreadField, Variables,
+    WorkloadBody, is_controller_setting,
 };
 use crate::source::{Span, Spanned};
 
@@ -74,6 +75,34 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
         }
 
         deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+/// The keys of a map.
+#[derive(Debug, Default)]
+struct Keys<'a>(Vec<Str<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeysVisitor;
+
+        impl<'de> Visitor<'de> for KeysVisitor {
+            type Value = Keys<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut found = Vec::new();
+                while let Some((key, IgnoredAny)) = map.next_entry::<Str<'de>, IgnoredAny>()? {
+                    found.push(key);
+                }
+                Ok(Keys(found))
+            }
+        }
+
+        deserializer.deserialize_map(KeysVisitor)
     }
 }
 
@@ -167,6 +196,9 @@ struct RawContainer<'a> {
     #[serde(borrow)]
     ports: Option<Vec<RawPort<'a>>>,
     restart_policy: Option<Str<'a>>,
+    command: Flags,
+    args: Flags,
+    env: Variables,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -383,7 +415,8 @@ impl Strings {
                 host_ip: self.maybe(port.host_ip).map(Spanned::nowhere),
             })
         });
-        Container { ports, restart_policy: self.maybe(container.restart_policy) }
+        let restart_policy = self.maybe(container.restart_policy);
+        Container { ports, restart_policy, command: container.command, args: container.args, env: container.env }
     }
 
     fn pod_status(&mut self, status: RawPodStatus<'_>) -> PodStatus {
@@ -433,10 +466,7 @@ pub(crate) fn object(raw: &str, span: Span, list: Option<&ListHead>, strings: &m
     };
     let model = match classify(&api_version, &kind) {
         // Few, and worth their places.
-        Class::Modelled(Model::NetworkPolicy | Model::Service | Model::Endpoints | Model::EndpointSlice) => {
-            return None;
-        }
-        Class::Modelled(model) if model.is_cluster_policy() || model.is_gateway_api() => return None,
+        Class::Modelled(model) if model.is_read_with_places() => return None,
         Class::Modelled(model) => Some(model),
         Class::NotModelled(_) => None,
         Class::Legacy(_) | Class::WrongVersion(_) | Class::Misspelt(_) => return None,
@@ -446,6 +476,7 @@ pub(crate) fn object(raw: &str, span: Span, list: Option<&ListHead>, strings: &m
         Some(Model::Pod) => made.pod(raw)?,
         Some(Model::Node) => made.node(raw)?,
         Some(Model::Namespace) => (made.bare(raw)?, Body::Namespace),
+        Some(Model::ConfigMap) => (made.config_map(raw)?, Body::NotModelled(Effect::None)),
         Some(model) => made.workload(raw, model)?,
         None if kind.ends_with("List") => return None,
         None => {
@@ -494,6 +525,22 @@ impl Made<'_> {
         let spec = spec.map(|spec| self.strings.pod_spec(spec));
         let status = status.map(|status| self.strings.pod_status(status));
         Some((metadata, Body::Pod(Box::new(PodBody { spec, status }))))
+    }
+
+    /// One that no controller reads; any other has places that matter.
+    fn config_map(&mut self, raw: &str) -> Option<ObjectMeta> {
+        #[derive(Default, serde::Deserialize)]
+        #[serde(default)]
+        struct Data<'a> {
+            #[serde(borrow)]
+            data: Option<Keys<'a>>,
+        }
+
+        let found: Data<'_> = serde_json::from_str(raw).ok()?;
+        let is_setting = found.data.iter().flat_map(|data| &data.0).any(|key| is_controller_setting(&key.0));
+        let metadata = self.bare(raw).filter(|_| !is_setting)?;
+        self.unread.clear();
+        Some(metadata)
     }
 
     fn node(&mut self, raw: &str) -> Option<(ObjectMeta, Body)> {

@@ -24,6 +24,9 @@ pub(crate) enum Model {
     ClusterNetworkPolicy,
     AdminNetworkPolicy,
     BaselineAdminNetworkPolicy,
+    Ingress,
+    IngressClass,
+    ConfigMap,
     GatewayClass,
     Gateway,
     ListenerSet,
@@ -37,9 +40,9 @@ pub(crate) enum Model {
     BackendTlsPolicy,
 }
 
-/// Name, current apiVersion, and the versions of old that had the same shape. A kind that is served in several
-/// versions has several rows, the best version first.
-const MODELS: [(Model, &str, &str, &[&str]); 37] = [
+/// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`]. A
+/// kind that is served in several versions has several rows, the best version first.
+const MODELS: [(Model, &str, &str, &[&str]); 40] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -57,6 +60,9 @@ const MODELS: [(Model, &str, &str, &[&str]); 37] = [
     (Model::ClusterNetworkPolicy, "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", &[]),
     (Model::AdminNetworkPolicy, "AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
     (Model::BaselineAdminNetworkPolicy, "BaselineAdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", &[]),
+    (Model::Ingress, "Ingress", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1", "extensions/v1beta1"]),
+    (Model::IngressClass, "IngressClass", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1"]),
+    (Model::ConfigMap, "ConfigMap", "v1", &[]),
     (Model::GatewayClass, "GatewayClass", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
     (Model::GatewayClass, "GatewayClass", "gateway.networking.k8s.io/v1beta1", &[]),
     (Model::Gateway, "Gateway", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
@@ -99,12 +105,36 @@ impl Model {
 
     /// Whether its objects live in a namespace.
     pub(crate) fn is_namespaced(self) -> bool {
-        !matches!(self, Model::Namespace | Model::Node | Model::GatewayClass) && !self.is_cluster_policy()
+        !matches!(self, Model::Namespace | Model::Node | Model::IngressClass | Model::GatewayClass)
+            && !self.is_cluster_policy()
+    }
+
+    /// Whether its versions of old had fields of other names (ING-2).
+    pub(crate) fn has_old_shape(self) -> bool {
+        self == Model::Ingress
+    }
+
+    /// Whether its objects are few, and worth their places even in a dump of a cluster.
+    pub(crate) fn is_read_with_places(self) -> bool {
+        let few = [
+            Model::NetworkPolicy,
+            Model::Ingress,
+            Model::IngressClass,
+            Model::Service,
+            Model::Endpoints,
+            Model::EndpointSlice,
+        ];
+        few.contains(&self) || self.is_cluster_policy() || self.is_gateway_api()
     }
 
     /// Whether it belongs to the Gateway API.
     pub(crate) fn is_gateway_api(self) -> bool {
         self.api_version().starts_with("gateway.networking.")
+    }
+
+    /// Whether its objects are held against the API's schema: what a ConfigMap says is its readers' business.
+    pub(crate) fn has_schema(self) -> bool {
+        self != Model::ConfigMap
     }
 
     /// Whether it is a policy for the whole cluster.
@@ -182,7 +212,7 @@ fn effect(group: &str, kind: &str) -> Effect {
 const KINDS: &[(&str, &str, Effect)] = &[
     ("", "Binding", Effect::None),
     ("", "ComponentStatus", Effect::None),
-    ("", "ConfigMap", Effect::None),
+    ("", "Endpoints", Effect::Way),
     ("", "Event", Effect::None),
     ("", "LimitRange", Effect::None),
     ("", "PersistentVolume", Effect::None),
@@ -219,7 +249,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("crd.projectcalico.org", "IPAMConfig", Effect::None),
     ("crd.projectcalico.org", "IPAMHandle", Effect::None),
     ("crd.projectcalico.org", "IPPool", Effect::None),
-    ("extensions", "Ingress", Effect::Way),
     ("extensions", "PodSecurityPolicy", Effect::None),
     ("k8s.cni.cncf.io", "MultiNetworkPolicy", Effect::Policy),
     ("k8s.cni.cncf.io", "NetworkAttachmentDefinition", Effect::Way),
@@ -241,8 +270,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("networking.istio.io", "WorkloadEntry", Effect::Workload),
     ("networking.istio.io", "WorkloadGroup", Effect::Workload),
     ("networking.k8s.io", "IPAddress", Effect::None),
-    ("networking.k8s.io", "Ingress", Effect::Way),
-    ("networking.k8s.io", "IngressClass", Effect::Way),
     ("networking.k8s.io", "ServiceCIDR", Effect::None),
     ("operator.openshift.io", "IngressController", Effect::Way),
     ("projectcalico.org", "IPPool", Effect::None),
@@ -363,6 +390,11 @@ mod tests {
         assert_eq!(classify("networking.k8s.io/v2", "NetworkPolicy"), Class::WrongVersion(Model::NetworkPolicy));
         assert_eq!(classify("networking.k8s.io/v1", "NetworkPolcy"), Class::Misspelt(Model::NetworkPolicy));
         assert_eq!(classify("v1", "pod"), Class::Misspelt(Model::Pod));
+        // ING-2
+        for version in ["extensions/v1beta1", "networking.k8s.io/v1beta1"] {
+            assert_eq!(classify(version, "Ingress"), Class::Legacy(Model::Ingress));
+        }
+        assert_eq!(classify("networking.k8s.io/v1", "IngressClass"), Class::Modelled(Model::IngressClass));
         assert_eq!(classify("discovery.k8s.io/v1beta1", "EndpointSlice"), Class::Legacy(Model::EndpointSlice));
         assert_eq!(classify("v1", "EndpointSlice"), Class::WrongVersion(Model::EndpointSlice));
         assert_eq!(classify("v1", "Servce"), Class::Misspelt(Model::Service));
@@ -398,8 +430,7 @@ mod tests {
     #[test]
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
-            ("v1", "ConfigMap", Effect::None),
-            ("networking.k8s.io/v1", "Ingress", Effect::Way),
+            ("v1", "Secret", Effect::None),
             ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),

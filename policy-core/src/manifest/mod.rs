@@ -19,6 +19,7 @@ mod json;
 mod kinds;
 mod names;
 mod object;
+mod old_ingress;
 mod pieces;
 mod scalar;
 mod schema;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::snapshot::{Body, GatewayApiBody, Object, ObjectMeta, PodTemplate, WorkloadBody};
+use crate::snapshot::{Body, ConfigMapBody, Effect, GatewayApiBody, Object, ObjectMeta, PodTemplate, WorkloadBody};
 use crate::source::{Span, Spanned};
 
 use super::decode::Context;
@@ -96,9 +96,11 @@ pub(crate) fn object(text: Text<'_>, node: &Node<'_>, head: &Head) -> Made {
     let written_by_server = metadata.uid.is_some() && metadata.resource_version.is_some();
     let silent = Context::silent(text);
     let context = match model {
-        Some(model) if !written_by_server => {
-            let unknown = if matches!(class, Class::Legacy(_)) { Severity::Warning } else { Severity::Error };
-            problems.extend(schema::check(text, node, model, unknown));
+        Some(model) if !written_by_server && model.has_schema() => {
+            let is_legacy = matches!(class, Class::Legacy(_));
+            let old_shape = is_legacy && model.has_old_shape();
+            let unknown = if is_legacy && !old_shape { Severity::Warning } else { Severity::Error };
+            problems.extend(schema::check(text, node, model, unknown, old_shape));
             problems.extend(names::check(text, node, head, &metadata, model));
             &silent
         }
@@ -137,6 +139,12 @@ pub(crate) fn fingerprint(node: &Node<'_>) -> u64 {
 fn body(context: &Context<'_>, node: &Node<'_>, model: Model) -> Body {
     match model {
         Model::Namespace => Body::Namespace,
+        Model::Ingress => Body::Ingress(Box::new(context.decode(node))),
+        Model::IngressClass => Body::IngressClass(Box::new(context.decode(node))),
+        Model::ConfigMap => {
+            let body: ConfigMapBody = context.decode(node);
+            if body.data.is_empty() { Body::NotModelled(Effect::None) } else { Body::ConfigMap(Box::new(body)) }
+        }
         Model::Node => Body::Node(Box::new(context.decode(node))),
         Model::Pod => Body::Pod(Box::new(context.decode(node))),
         Model::Service => Body::Service(Box::new(context.decode(node))),
@@ -185,8 +193,9 @@ fn workload(controller: Controller, model: Model) -> WorkloadBody {
 /// IN-18
 fn legacy(head: &Head, model: Model) -> Diagnostic {
     let message = format!("`{}` is no longer served for {}", head.api_version.value, model.kind());
+    let shape = if model.has_old_shape() { "with the fields of that time (ING-2)" } else { "which has the same shape" };
     Diagnostic::warning("IN-18", head.api_version.span, message)
-        .help(format!("read as `{}`, which has the same shape", model.api_version()))
+        .help(format!("read as `{}`, {shape}", model.api_version()))
 }
 
 /// IN-18

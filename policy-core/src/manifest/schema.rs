@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{
     ReplicationControllerSpec, ReplicationControllerStatus, ServiceSpec, ServiceStatus,
 };
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointHints, EndpointPort};
-use k8s_openapi::api::networking::v1::NetworkPolicySpec;
+use k8s_openapi::api::networking::v1::{IngressClassSpec, IngressSpec, IngressStatus, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -26,6 +26,7 @@ use crate::snapshot::gateway;
 use super::decode::Context;
 use super::findings::Text;
 use super::kinds::Model;
+use super::old_ingress::OldIngressSpec;
 use super::tiers::{AdminNetworkPolicySpec, ClusterNetworkPolicySpec};
 use super::tree::Node;
 
@@ -111,8 +112,15 @@ struct BetaEndpoint {
     hints: Option<EndpointHints>,
 }
 
-/// Everything about an object that the API would refuse to decode (IN-3, IN-4, IN-16).
-pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Severity) -> Vec<Diagnostic> {
+/// Everything about an object that the API would refuse to decode (IN-3, IN-4, IN-16). `old_shape`: the fields are those
+/// of a version of old (ING-2).
+pub(crate) fn check(
+    text: Text<'_>,
+    node: &Node<'_>,
+    model: Model,
+    unknown: Severity,
+    old_shape: bool,
+) -> Vec<Diagnostic> {
     let context = Context::strict(text, unknown);
     match model {
         Model::Namespace => run::<NamespaceSpec, NamespaceStatus>(&context, node),
@@ -139,6 +147,10 @@ pub(crate) fn check(text: Text<'_>, node: &Node<'_>, model: Model, unknown: Seve
         Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy => {
             run::<AdminNetworkPolicySpec, IgnoredAny>(&context, node);
         }
+        Model::Ingress if old_shape => run::<OldIngressSpec, IngressStatus>(&context, node),
+        Model::Ingress => run::<IngressSpec, IngressStatus>(&context, node),
+        Model::IngressClass => run::<IngressClassSpec, IgnoredAny>(&context, node),
+        Model::ConfigMap => {}
         Model::GatewayClass => run::<gateway::GatewayClassSpec, IgnoredAny>(&context, node),
         Model::Gateway => run::<gateway::GatewaySpec, IgnoredAny>(&context, node),
         Model::ListenerSet | Model::XListenerSet => run::<gateway::ListenerSetSpec, IgnoredAny>(&context, node),

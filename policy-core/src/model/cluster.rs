@@ -4,9 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use crate::ids::{ClusterPolicyId, IdVec, IngressId, NamespaceId, NodeId, PodId, PolicyId, ServiceId, WorkloadId};
+use crate::model::ingress::{ControllerPods, Ingress, IngressClass};
 use ipnet::IpNet;
 
-use crate::ids::{ClusterPolicyId, IdVec, NamespaceId, NodeId, PodId, PolicyId, ServiceId, WorkloadId};
 use crate::model::{ClusterPolicy, Family, GatewayApi, LabelSet, Name, NetworkPolicy, Protocol, Service, Slice};
 use crate::snapshot::Effect;
 use crate::source::Span;
@@ -30,6 +31,12 @@ pub struct Cluster {
     pub services: IdVec<ServiceId, Service>,
     /// Endpoints that the input gives, by Service, name (SVC-10).
     pub slices: Vec<Slice>,
+    /// Ingresses by namespace, name.
+    pub ingresses: IdVec<IngressId, Ingress>,
+    /// IngressClasses by name.
+    pub ingress_classes: Vec<IngressClass>,
+    /// Ingress controllers whose pods are in the input (ING-16), by namespace, class.
+    pub controllers: Vec<ControllerPods>,
     /// Gateways and the routes on them.
     pub gateway_api: GatewayApi,
     /// Objects that could change an answer and are not modelled.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::{NodeId, PodId};
-use crate::model::{DomainClass, Family, Protocol};
+use crate::model::{DomainClass, Family, Knob, Protocol};
 
 /// An end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -16,6 +16,9 @@ pub enum Party {
     Address(IpAddr),
     /// Some address outside that a DNS name stands for; which one is not known. A destination only.
     Named(DomainClass),
+    /// Somebody whom the input does not hold, such as the pods of a controller; the knob would tell (ING-16, API-4).
+    /// A source only.
+    Somebody(Knob),
 }
 
 /// A node that puts its own address in a client's place (NP-24).

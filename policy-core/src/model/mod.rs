@@ -10,6 +10,7 @@ pub mod flow;
 pub mod gateway;
 pub mod hit;
 pub mod http;
+pub mod ingress;
 pub mod interval;
 pub mod labels;
 pub mod leg;
@@ -20,6 +21,7 @@ pub mod profile;
 pub mod service;
 pub mod tier;
 pub mod verdict;
+pub mod way;
 pub mod way_profile;
 
 pub use address::{AddressSet, Family};
@@ -47,4 +49,5 @@ pub use tier::{
     TierPeers, TierRule,
 };
 pub use verdict::{Condition, End, Flag, Judge, Judgement, KnobSet, Outcome, RuleRef, TierRuleRef, Verdict};
+pub use way::{Finding, Hop, Leg, Proviso, WayKind};
 pub use way_profile::WayProfile;

@@ -25,6 +25,8 @@ pub enum Seen {
     Address(IpAddr),
     /// An address outside that a name stands for.
     Named(DomainClass),
+    /// Somebody of whom nothing is known; the knob would tell.
+    Somebody(Knob),
 }
 
 /// The addresses behind an end, as far as an ipBlock can know them.
@@ -70,6 +72,7 @@ pub fn seen(cluster: &Cluster, profile: &Profile, party: Party) -> Seen {
         Party::Node(node) => Seen::Host { node: Some(node), pod: None },
         Party::Address(address) => Seen::Address(address),
         Party::Named(name) => Seen::Named(name),
+        Party::Somebody(knob) => Seen::Somebody(knob),
     }
 }
 
@@ -110,6 +113,7 @@ pub fn whereabouts(cluster: &Cluster, profile: &Profile, seen: Seen, family: Fam
         Seen::Host { node, pod: None } => host_whereabouts(cluster, profile, node, family),
         Seen::Address(address) => Whereabouts::Known(vec![address]),
         Seen::Named(_) => named_whereabouts(family),
+        Seen::Somebody(knob) => Whereabouts::Within(AddressSet::all_of(family), Doubts::knob(knob)),
     }
 }
 
@@ -123,7 +127,7 @@ pub fn families(cluster: &Cluster, profile: &Profile, party: Party) -> Vec<Famil
     };
     let known = match party {
         Party::Address(address) => vec![Family::of(address)],
-        Party::Named(_) => Family::ALL.to_vec(),
+        Party::Named(_) | Party::Somebody(_) => Family::ALL.to_vec(),
         Party::Node(node) => of_node(Some(node)),
         Party::Pod(id) => match cluster.pods.at(id) {
             pod if pod.is_unaddressed() && pod.host_network => of_node(pod.node),
@@ -198,7 +202,7 @@ pub fn premise(cluster: &Cluster, profile: &Profile, flow: &Flow) -> Result<Vec<
 pub fn hairpin(cluster: &Cluster, profile: &Profile, flow: &Flow) -> bool {
     let itself = match flow.source {
         Party::Pod(id) => flow.source == flow.destination && cluster.pods.at(id).state != PodState::Template,
-        Party::Node(_) | Party::Address(_) | Party::Named(_) => false,
+        Party::Node(_) | Party::Address(_) | Party::Named(_) | Party::Somebody(_) => false,
     };
     itself && flow.dialled.is_some() && profile.self_via_service == Exemption::Allow
 }

@@ -142,7 +142,7 @@ fn address(analysis: &Analysis, bundle: &Bundle, family: Family) -> Option<IpAdd
             addresses.find(|address| Family::of(*address) == family)
         }
         Party::Address(address) => Some(address),
-        Party::Named(_) => None,
+        Party::Named(_) | Party::Somebody(_) => None,
     }
 }
 

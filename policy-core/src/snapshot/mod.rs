@@ -4,7 +4,9 @@
 //! reader's business: see [`manifest`](crate::manifest). Nothing here is interpreted: defaults, validation and
 //! ownership belong to [`lower`](crate::lower).
 
+mod flags;
 pub mod gateway;
+mod ingress;
 mod network_policy;
 mod service;
 mod tier;
@@ -17,7 +19,13 @@ use serde::Deserialize;
 
 use crate::source::{Span, Spanned};
 
+pub use flags::{Flags, Variables};
 pub use gateway::GatewayApiBody;
+pub use ingress::{
+    ConfigMapBody, IngressAddress, IngressBackend, IngressBody, IngressClassBody, IngressClassSpec, IngressHostRule,
+    IngressHttp, IngressLoadBalancer, IngressPath, IngressServiceBackend, IngressSpec, IngressStatus, IngressTls,
+    ResourceReference, ServiceBackendPort, is_controller_setting,
+};
 pub use network_policy::{
     EgressRule, IngressRule, IpBlock, NetworkPolicyBody, NetworkPolicySpec, PolicyPeer, PolicyPort,
 };
@@ -87,6 +95,12 @@ pub enum Body {
     NetworkPolicy(Box<NetworkPolicyBody>),
     /// policy.networking.k8s.io ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy.
     ClusterPolicy(Box<ClusterPolicyBody>),
+    /// networking.k8s.io and extensions Ingress (ING-1, ING-2).
+    Ingress(Box<IngressBody>),
+    /// networking.k8s.io IngressClass (ING-9).
+    IngressClass(Box<IngressClassBody>),
+    /// v1 ConfigMap with something that an Ingress controller may read (ING-31).
+    ConfigMap(Box<ConfigMapBody>),
     /// v1 Service.
     Service(Box<ServiceBody>),
     /// v1 Endpoints.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
-use crate::snapshot::ObjectMeta;
+use crate::snapshot::{Flags, ObjectMeta, Variables};
 use crate::source::Spanned;
 
 /// v1 Node.
@@ -86,6 +86,12 @@ pub struct Container {
     pub ports: Option<Vec<ContainerPort>>,
     /// `restartPolicy`, of an init container.
     pub restart_policy: Option<Arc<str>>,
+    /// `command`, as far as an Ingress controller understands it (ING-16).
+    pub command: Flags,
+    /// `args`, in the same way.
+    pub args: Flags,
+    /// `env`, in the same way.
+    pub env: Variables,
 }
 
 /// One entry of a container's `ports`.

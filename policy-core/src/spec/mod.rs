@@ -5,6 +5,7 @@
 //! [`model`](crate::model) with them.
 
 pub mod gateway;
+pub mod ingress;
 mod services;
 
 use crate::ids::{ClusterPolicyId, PodId, PolicyId};
@@ -218,6 +219,7 @@ impl Spec<'_> {
     fn tier_rule(&self, rule: &TierRule, question: &Question) -> Hit {
         let peers = match &rule.peers {
             TierPeers::Any => Hit::Yes, // CNP-13
+            TierPeers::OneOf(list) if let (Some(hit), [_, ..]) = (somebody(question), list.as_slice()) => hit,
             TierPeers::OneOf(list) => list.iter().fold(Hit::No, |hit, peer| hit.or(self.tier_peer(peer, question))),
         };
         peers.and(self.ports(&rule.ports, question, true))
@@ -255,6 +257,7 @@ impl Spec<'_> {
     fn peers(&self, peers: &Peers, policy: &NetworkPolicy, question: &Question) -> Hit {
         match peers {
             Peers::Any => Hit::Yes,
+            Peers::OneOf(list) if let (Some(hit), [_, ..]) = (somebody(question), list.as_slice()) => hit,
             Peers::OneOf(list) => list.iter().fold(Hit::No, |hit, peer| hit.or(self.peer(peer, policy, question))),
         }
     }
@@ -272,7 +275,7 @@ impl Spec<'_> {
                 Hit::sure(there && pods.matches(&pod.labels))
             }
             // NP-9, NP-20, NP-22: selectors match pods only.
-            (Peer::Pods { .. }, Seen::Host { .. } | Seen::Address(_) | Seen::Named(_)) => Hit::No,
+            (Peer::Pods { .. }, Seen::Host { .. } | Seen::Address(_) | Seen::Named(_) | Seen::Somebody(_)) => Hit::No,
             (Peer::Block(block), other) => self.block(block, other, question.family),
         }
     }
@@ -284,7 +287,7 @@ impl Spec<'_> {
         }
         let addresses = block.addresses();
         let counts = match other {
-            Seen::Address(_) | Seen::Named(_) => true,
+            Seen::Address(_) | Seen::Named(_) | Seen::Somebody(_) => true,
             Seen::Pod(_) => self.profile.ipblock_matches_pods,
             Seen::Host { .. } => self.profile.ipblock_matches_nodes,
         };
@@ -357,6 +360,14 @@ fn agree(mut outcomes: impl Iterator<Item = Hit>) -> Hit {
     })
 }
 
+/// A list of peers may mean somebody of whom nothing is known (ING-16, API-4).
+fn somebody(question: &Question) -> Option<Hit> {
+    match question.other {
+        Seen::Somebody(knob) => Some(Hit::unless_set(knob)),
+        _ => None,
+    }
+}
+
 fn doubts_of(hit: Hit) -> Doubts {
     match hit {
         Hit::Maybe(doubts) => doubts,
@@ -369,6 +380,10 @@ fn doubt(hit: Hit) -> Option<&'static str> {
     let Hit::Maybe(Doubts { knobs, .. }) = hit else { return None };
     Some(if knobs.iter().any(|knob| knob == Knob::EqualPriority) {
         "CNP-2"
+    } else if knobs.iter().any(|knob| knob == Knob::Controllers) {
+        "ING-16"
+    } else if knobs.iter().any(|knob| knob == Knob::ApiServerAddresses) {
+        "API-4"
     } else if knobs == KnobSet::one(Knob::DuplicatePortNames) {
         "NP-16"
     } else if knobs.is_empty() {

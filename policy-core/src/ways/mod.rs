@@ -3,15 +3,27 @@
 //! [`Ways`] is to [`spec`](crate::spec) what the compiled tables are for policies: it must agree with it on every
 //! packet.
 
+pub mod clients;
 pub mod endpoints;
+pub mod entry;
+pub mod exposure;
+mod forward;
 pub mod gateway;
 pub mod host_ports;
+pub mod ingress;
 pub mod kube_proxy;
+pub mod proxied;
+pub mod requests;
+pub mod walk;
 
+use crate::model::http::Proxy;
+use crate::model::ingress::Claims;
 use crate::model::{Cluster, Decision, Deliver, NodeView, Packet, Profile};
 
 pub use endpoints::Endpoints;
+pub use gateway::Gateways;
 pub use host_ports::HostPorts;
+pub use ingress::LeftOut;
 pub use kube_proxy::KubeProxy;
 
 /// The indices of one cluster under one profile.
@@ -23,16 +35,30 @@ pub struct Ways {
     pub kube_proxy: KubeProxy,
     /// The ports of pods on nodes.
     pub host_ports: HostPorts,
+    /// Ingress controllers and Gateways; a [`ProxyId`](crate::ids::ProxyId) is a position here.
+    pub proxies: Vec<Proxy>,
+    /// Which controllers serve which Ingresses, and what nobody serves.
+    pub claims: Claims,
+    /// Ingresses and paths that a controller passes over.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Ways {
     /// Builds the indices: linear in pods, Services and slices.
     #[must_use]
     pub fn new(cluster: &Cluster, profile: &Profile) -> Self {
+        let ingress::IngressRoutes { proxies, claims, left_out } = ingress::routes(cluster, &profile.ways);
         Self {
             endpoints: Endpoints::new(cluster, profile),
             kube_proxy: KubeProxy::new(cluster),
             host_ports: HostPorts::new(cluster),
+            proxies: proxies
+                .into_iter()
+                .map(|(_, proxy)| proxy)
+                .chain(Gateways::new(cluster, &profile.ways).proxies)
+                .collect(),
+            claims,
+            left_out,
         }
     }
 

@@ -5,6 +5,7 @@ mod can;
 mod completions;
 mod coverage;
 mod explain;
+mod exposed;
 mod graph;
 mod hypothetical;
 mod list;
@@ -40,6 +41,7 @@ pub(crate) fn run(
         Command::Where(args) => reach::reached(args, &Session::open(options, stdin, output)?, format, output),
         Command::List(args) => list::run(args, &Session::open(options, stdin, output)?, format, output),
         Command::Graph(args) => graph::run(args, &Session::open(options, stdin, output)?, format, output),
+        Command::Exposed(args) => exposed::run(args, &Session::open(options, stdin, output)?, format, output),
         Command::Matrix(args) => matrix::run(args, &Session::open(options, stdin, output)?, format, output),
         Command::Explain(args) => explain::run(args, &Session::open(options, stdin, output)?, format, output),
         Command::Batch(args) => {

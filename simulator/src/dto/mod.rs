@@ -10,6 +10,7 @@ pub mod graph;
 pub mod list;
 pub mod matrix;
 pub mod schema;
+pub mod way;
 
 use policy_core::model::{Family, Flag, KnobSet, Outcome, PortSet, Protocol, Verdict};
 use policy_core::snapshot;

@@ -3,14 +3,15 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use super::{API_VERSION, answer, batch, coverage, explain, graph, list, matrix};
+use super::{API_VERSION, answer, batch, coverage, explain, graph, list, matrix, way};
 
 /// The kinds of documents. `BatchLine` is one line of `batch`, all others are whole outputs.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 11] = [
     "BatchLine",
     "CanAnswer",
     "CoverageAnswer",
     "ExplainAnswer",
+    "ExposedAnswer",
     "GraphAnswer",
     "ListAnswer",
     "MatrixAnswer",
@@ -27,6 +28,7 @@ pub fn schema(kind: &str) -> Option<String> {
         "CanAnswer" => of::<answer::CanAnswer>(),
         "CoverageAnswer" => of::<coverage::CoverageAnswer>(),
         "ExplainAnswer" => of::<explain::ExplainAnswer>(),
+        "ExposedAnswer" => of::<way::ExposedAnswer>(),
         "GraphAnswer" => of::<graph::GraphAnswer>(),
         "ListAnswer" => of::<list::ListAnswer>(),
         "MatrixAnswer" => of::<matrix::MatrixAnswer>(),

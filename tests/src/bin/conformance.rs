@@ -8,7 +8,7 @@ use clap::Parser;
 use tests::discover::{self, CaseFile};
 use tests::pipeline::Backend;
 use tests::report::{Outcome, Report};
-use tests::{peer, reach, route, validate};
+use tests::{ingress, peer, reach, route, service_flow, validate};
 
 /// Runs case files and compares what they want with what an evaluator says.
 #[derive(Parser, Debug)]
@@ -44,6 +44,8 @@ fn run(arguments: &Arguments, out: &mut impl Write, err: &mut impl Write) -> io:
     for file in &found.files {
         match file.schema.as_str() {
             "reach-case/v1" => report.case(out, &reach::run(arguments.backend, file))?,
+            "service-flow/v1" => report.case(out, &service_flow::run(arguments.backend, file))?,
+            "ingress-case/v1" => report.case(out, &ingress::run(arguments.backend, file))?,
             "validate-cases/v1" => report.case(out, &validate::run(file))?,
             "route-case/v1" => report.case(out, &route::run(arguments.backend, file))?,
             "route-status/v1" => report.case(out, &route::run_status(file))?,

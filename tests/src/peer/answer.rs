@@ -180,7 +180,7 @@ fn ask(
 fn family(cluster: &Cluster, source: Party, destination: Party) -> Family {
     let only_v6 = |party: Party| match party {
         Party::Pod(id) => cluster.pods.get(id).is_some_and(|pod| pod.v4.is_none() && pod.v6.is_some()),
-        Party::Node(_) | Party::Address(_) | Party::Named(_) => false,
+        Party::Node(_) | Party::Address(_) | Party::Named(_) | Party::Somebody(_) => false,
     };
     if only_v6(source) || only_v6(destination) { Family::V6 } else { Family::V4 }
 }

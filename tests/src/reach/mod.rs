@@ -148,7 +148,7 @@ fn families(cluster: &Cluster, source: Party, destination: Party) -> Vec<Family>
             cluster.nodes.get(id).is_some_and(|node| node.addresses.iter().any(|at| Family::of(at.ip) == family))
         }
         Party::Address(address) => Family::of(address) == family,
-        Party::Named(_) => true,
+        Party::Named(_) | Party::Somebody(_) => true,
     };
     Family::ALL.into_iter().filter(|family| has(source, *family) && has(destination, *family)).collect()
 }
@@ -161,7 +161,7 @@ fn ports(cluster: &Cluster, destination: Party, question: &Question) -> Vec<u16>
             let Some(pod) = cluster.pods.get(id) else { return Vec::new() };
             declared(pod, question.protocol, name)
         }
-        (PortAsked::Name(_), Party::Node(_) | Party::Address(_) | Party::Named(_)) => Vec::new(),
+        (PortAsked::Name(_), _) => Vec::new(),
     }
 }
 

@@ -114,7 +114,9 @@ fn forwarded(
     backend: &Backend,
 ) -> Result<(), String> {
     let service = match &backend.target {
-        BackendTarget::Service { service, .. } => cluster.services.at(*service),
+        BackendTarget::Service { service, .. } | BackendTarget::External { service, .. } => {
+            cluster.services.at(*service)
+        }
         BackendTarget::Invalid { status, why, .. } => {
             unforwarded(asked)?;
             return has_status(asked, *status).map_err(|problem| format!("{problem}: {why}"));

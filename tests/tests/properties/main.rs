@@ -5,9 +5,12 @@
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod differential;
+mod ingress;
 mod policies;
 mod queries;
 mod reading;
+mod requests;
+mod services;
 mod sets;
 mod support;
 mod tiers;

@@ -40,6 +40,6 @@ pub(crate) fn answer(judgement: &Judgement) -> (Verdict, KnobSet) {
 pub(crate) fn namespace(cluster: &Cluster, party: Party) -> Option<&str> {
     match party {
         Party::Pod(id) => Some(&cluster.namespaces.at(cluster.pods.at(id).namespace).name),
-        Party::Node(_) | Party::Address(_) | Party::Named(_) => None,
+        Party::Node(_) | Party::Address(_) | Party::Named(_) | Party::Somebody(_) => None,
     }
 }

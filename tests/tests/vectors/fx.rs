@@ -66,6 +66,17 @@ impl Fx {
         self
     }
 
+    /// Adds any object.
+    pub(crate) fn object(mut self, text: &str) -> Self {
+        self.texts.push((format!("object-{}.yaml", self.texts.len()), text.to_owned()));
+        self
+    }
+
+    /// The profile.
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
     /// Sets a knob.
     pub(crate) fn set(mut self, knob: &str, value: &str) -> Self {
         self.profile.set(knob, value).unwrap();
@@ -99,7 +110,8 @@ impl Fx {
         load(self.texts.clone())
     }
 
-    fn cluster(&self) -> Cluster {
+    /// Reads and lowers what must not have errors.
+    pub(crate) fn cluster(&self) -> Cluster {
         let loaded = self.load();
         let errors: Vec<_> = loaded.errors().map(|error| loaded.describe(error)).collect();
         assert!(errors.is_empty(), "{errors:#?}");

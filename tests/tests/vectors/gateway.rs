@@ -64,7 +64,7 @@ impl World {
 
     fn name(&self, backend: &Backend) -> String {
         match &backend.target {
-            BackendTarget::Service { service, .. } => {
+            BackendTarget::Service { service, .. } | BackendTarget::External { service, .. } => {
                 let service = self.cluster.services.at(*service);
                 format!("{}/{}:{}", self.cluster.namespaces.at(service.namespace).name, service.name, backend.weight)
             }

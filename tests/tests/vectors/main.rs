@@ -1,4 +1,4 @@
-//! The test vectors TV-1 … TV-60, each asked of both evaluators on the common fixture `fixtures/corpus/fx`.
+//! The test vectors TV-1 … TV-60 and TV-93 … TV-113, each asked of both evaluators on the common fixture `fixtures/corpus/fx`.
 //!
 //! Services are not modelled yet. Where a vector goes through one, the test builds the *leg* by hand: the flow after
 //! address translation, with what the client dialled and who masqueraded. That Services yield these legs (which
@@ -8,6 +8,7 @@
 mod ends;
 mod fx;
 mod gateway;
+mod ingress;
 mod lifecycle;
 mod peers;
 mod ports;

@@ -200,17 +200,20 @@ fn conflicts(listeners: &mut [GatewayListener], new: usize, context: &mut Contex
             ListenerProtocol::Udp => 3,
         }
     }
-    let mut hosts: BTreeMap<(u16, u8, HostMatch), Vec<usize>> = BTreeMap::new();
+    let mut hosts: BTreeMap<(u16, u8, HostMatch), Vec<(usize, ListenerProtocol)>> = BTreeMap::new();
     let mut families: BTreeMap<(u16, bool), BTreeMap<u8, Vec<usize>>> = BTreeMap::new();
     for (index, listener) in listeners.iter().enumerate().filter(|(_, listener)| listener.refused.is_none()) {
         let family = family(listener.protocol);
-        hosts.entry((listener.port, family, listener.hostname.clone())).or_default().push(index);
+        hosts.entry((listener.port, family, listener.hostname.clone())).or_default().push((index, listener.protocol));
         let on_port = families.entry((listener.port, family == 3)).or_default();
         on_port.entry(family).or_default().push(index);
     }
     let mut found: BTreeMap<usize, &'static str> = BTreeMap::new();
     for same in hosts.values().filter(|same| same.len() > 1) {
-        found.extend(same.iter().map(|index| (*index, "HostnameConflict")));
+        let is_https = |protocol: ListenerProtocol| protocol == ListenerProtocol::Https;
+        let mixed = same.iter().any(|(_, one)| is_https(*one)) && !same.iter().all(|(_, one)| is_https(*one));
+        let reason = if mixed { "ProtocolConflict" } else { "HostnameConflict" };
+        found.extend(same.iter().map(|(index, _)| (*index, reason)));
     }
     for several in families.values().filter(|several| several.len() > 1) {
         let old: BTreeSet<u8> =

@@ -13,6 +13,32 @@ const SERVICE: &str = r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":
 const SLICE: &str = r#"{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"web-1","namespace":"shop","uid":"u8","resourceVersion":"4","labels":{"kubernetes.io/service-name":"web"}},"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":true},"nodeName":"n1"}],"ports":[{"name":"","port":80,"protocol":"TCP"}]}"#;
 const ENDPOINTS: &str = r#"{"apiVersion":"v1","kind":"Endpoints","metadata":{"name":"web","namespace":"shop","uid":"u9","resourceVersion":"5"},"subsets":[{"addresses":[{"ip":"10.0.0.1"}],"ports":[{"port":80}]}]}"#;
 const CLUSTER_POLICY: &str = r#"{"apiVersion":"policy.networking.k8s.io/v1alpha2","kind":"ClusterNetworkPolicy","metadata":{"name":"c","uid":"u6","resourceVersion":"2"},"spec":{"tier":"Admin","priority":5,"subject":{"namespaces":{}},"ingress":[{"action":"Deny","from":[{"brandNew":{}}]}]},"status":{"conditions":[]}}"#;
+const CONTROLLER: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"ctl","namespace":"shop","uid":"u20","resourceVersion":"7"},"spec":{"containers":[{"name":"c","command":["/nginx"],"args":["--v=2","--ingress-class","public","--tcp-services-configmap=shop/tcp"],"env":[{"name":"POD_NAME","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}},{"name":"CONTROLLER_INGRESS_CLASS","value":"kong"}]}]}}"#;
+const INGRESS: &str = r#"{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"i","namespace":"shop","uid":"u21","resourceVersion":"7","creationTimestamp":"2024-01-01T00:00:00Z","annotations":{"nginx.ingress.kubernetes.io/app-root":"/x"}},"spec":{"ingressClassName":"public","rules":[{"host":"h","http":{"paths":[{"path":"/","pathType":"Prefix","backend":{"service":{"name":"a","port":{"number":80}}}}]}}]},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}}"#;
+const CLASS: &str = r#"{"apiVersion":"networking.k8s.io/v1","kind":"IngressClass","metadata":{"name":"public","uid":"u22","resourceVersion":"7"},"spec":{"controller":"k8s.io/ingress-nginx"}}"#;
+const STREAMS: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"tcp","namespace":"shop","uid":"u23","resourceVersion":"7"},"data":{"9000":"shop/a:80","other":"x"}}"#;
+const OTHER_MAP: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"other","namespace":"shop","uid":"u24","resourceVersion":"7","annotations":{"linkerd.io/inject":"x"}},"data":{"a.conf":"b","c":"d"},"binaryData":{"e":"Zg=="}}"#;
+
+#[test]
+fn controllers_and_what_they_read_are_the_same_without_and_with_a_tree() {
+    // ING-16, ING-31
+    let all = [CONTROLLER, INGRESS, CLASS, STREAMS, OTHER_MAP];
+    let list = format!(r#"{{"apiVersion":"v1","items":[{}],"kind":"List","metadata":{{}}}}"#, all.join(",\n"));
+    let (fast, problems) = json(&list);
+    assert_eq!(problems, Vec::<String>::new());
+    let (slow, problems) = reading_with(&[("a.yaml", &all.join("\n---\n"))], &ReadOptions::default());
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(content(&fast), content(&slow));
+    let Body::Pod(pod) = &fast.objects[0].body else { panic!() };
+    let container = &pod.spec.as_ref().unwrap().containers.as_ref().unwrap()[0];
+    let words: Vec<_> = container.args.words().map(|word| &**word).collect();
+    assert_eq!(words, ["--ingress-class", "public", "--tcp-services-configmap=shop/tcp"]);
+    assert_eq!(container.env.entries().count(), 1);
+    assert_eq!(fast.objects[1].unread.len(), 1);
+    let Body::ConfigMap(map) = &fast.objects[3].body else { panic!() };
+    assert_eq!(map.data.keys().map(|key| &**key).collect::<Vec<_>>(), ["9000"]);
+    assert!(matches!(fast.objects[4].body, Body::NotModelled(_)));
+}
 
 fn json(text: &str) -> (Snapshot, Vec<String>) {
     reading_with(&[("a.json", text)], &ReadOptions::default())

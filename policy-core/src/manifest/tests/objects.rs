@@ -156,7 +156,7 @@ items:
 #[test]
 fn other_kinds_are_kept_with_their_effect() {
     let (snapshot, problems) = reading(
-        "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: s}}\n---\n{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: c}}\n",
+        "{apiVersion: route.openshift.io/v1, kind: Route, metadata: {name: s}}\n---\n{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: c}}\n",
     );
     assert_eq!(problems, Vec::<String>::new());
     let bodies: Vec<_> = snapshot.objects.iter().map(|object| matches!(object.body, Body::NotModelled(_))).collect();

@@ -127,6 +127,13 @@ pub enum BackendTarget {
         /// How the proxy dials it (ING-14).
         dial: Dial,
     },
+    /// Whoever the name of an ExternalName Service stands for (ING-15, GW-14).
+    External {
+        /// The Service.
+        service: ServiceId,
+        /// The port at that name.
+        port: u16,
+    },
     /// Nobody: its share is answered with this status (GW-9, ING-3).
     Invalid {
         /// The HTTP status.

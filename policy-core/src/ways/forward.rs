@@ -1,0 +1,178 @@
+//! Where the Service rules of nodes send packets, for clients as a whole (KP-1 … KP-4, KP-7 … KP-9).
+//!
+//! [`kube_proxy`](crate::ways::kube_proxy) answers for one packet on one node. Here a client may enter at any node,
+//! and what counts is which endpoints it gets and who it is to them; nothing is asked node by node.
+
+use std::net::SocketAddr;
+
+use crate::analysis::Analysis;
+use crate::ids::{NodeId, PodId};
+use crate::model::delivery::{Endpoint, Frontend};
+use crate::model::way_profile::{DetectLocal, KubeProxyMode, NodeAddressesPublic};
+use crate::model::{
+    AddressSet, Conditions, Family, Flow, Masquerader, NodeAddressKind, NodeView, Party, Protocol, TrafficPolicy,
+    WayKind,
+};
+use crate::ways::kube_proxy::accepts_node_ports;
+
+/// What kube-proxy takes a client for (KP-3).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) enum Standing {
+    /// A pod that it recognises.
+    Pod,
+    /// A process of the node.
+    Host,
+    /// Anybody else.
+    Other,
+}
+
+/// What happens to packets of a client (KP-3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Treatment {
+    /// Which endpoints it gets.
+    pub(super) scope: TrafficPolicy,
+    /// Whether the node puts its own address in the client's place.
+    pub(super) masquerade: bool,
+}
+
+/// The decision table of KP-3.
+pub(super) fn treatment(
+    analysis: &Analysis,
+    frontend: Frontend,
+    policy: TrafficPolicy,
+    standing: Standing,
+) -> Treatment {
+    let ways = &analysis.profile.ways;
+    let blind = ways.detect_local == DetectLocal::None;
+    let (scope, masquerade) = match (frontend, policy, standing) {
+        (Frontend::ClusterIp, policy, standing) => {
+            (policy, ways.masquerade_all || (standing == Standing::Other && !blind))
+        }
+        (_, TrafficPolicy::Cluster, _) => (TrafficPolicy::Cluster, true),
+        (_, TrafficPolicy::Local, Standing::Pod) if !blind => (TrafficPolicy::Cluster, false),
+        (_, TrafficPolicy::Local, Standing::Host) => (TrafficPolicy::Cluster, true),
+        (_, TrafficPolicy::Local, _) => (TrafficPolicy::Local, false),
+    };
+    // KP-7: it opens every connection anew.
+    Treatment { scope, masquerade: masquerade || ways.kube_proxy_mode == KubeProxyMode::Userspace }
+}
+
+/// The endpoints that get connections: the ready ones, or those that go away and still serve when there is none
+/// (KP-1).
+pub(super) fn usable(endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
+    let any_ready = endpoints.iter().any(|(endpoint, _)| endpoint.conditions.ready);
+    let is_usable = |endpoint: &Endpoint| {
+        let Conditions { ready, serving, terminating } = endpoint.conditions;
+        if any_ready { ready } else { serving && terminating }
+    };
+    endpoints.into_iter().filter(|(endpoint, _)| is_usable(endpoint)).collect()
+}
+
+/// The endpoints that somebody gets at some node under the policy Local: of each node its own (KP-1).
+pub(super) fn usable_on_own_nodes(mut endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
+    endpoints.sort_by_key(|(endpoint, _)| endpoint.node);
+    endpoints.chunk_by(|(a, _), (b, _)| a.node == b.node).flat_map(|here| usable(here.to_vec())).collect()
+}
+
+/// A node that may masquerade a client from outside on its way to an endpoint, and who gets to that node.
+#[derive(Clone, Debug)]
+pub(super) struct Receiver {
+    pub(super) node: Masquerader,
+    pub(super) from: AddressSet,
+}
+
+/// The nodes that may receive a connection from outside to an endpoint, alike ones once: the endpoint's own, and
+/// others. `from` = who gets to a node.
+pub(super) fn receivers(
+    analysis: &Analysis,
+    pod: Option<PodId>,
+    from: &dyn Fn(Option<NodeId>) -> AddressSet,
+) -> Vec<Receiver> {
+    let cluster = &analysis.cluster;
+    let own = pod.and_then(|pod| cluster.pods.at(pod).node);
+    let mut receivers = Vec::new();
+    if pod.is_some() {
+        receivers.push(Receiver { node: Masquerader::OwnNode, from: from(own) });
+    }
+    let others: Vec<NodeId> = cluster.nodes.ids().filter(|node| Some(*node) != own).collect();
+    match (own, pod) {
+        (Some(_), _) | (_, None) if !cluster.nodes.is_empty() => {
+            let mut known: Vec<(crate::compile::NodeColumns, AddressSet)> = Vec::new();
+            for node in others {
+                let alike = (analysis.compiled.node_columns(node), from(Some(node)));
+                if !known.contains(&alike) {
+                    receivers.push(Receiver { node: Masquerader::Node(node), from: alike.1.clone() });
+                    known.push(alike);
+                }
+            }
+        }
+        _ if cluster.nodes.len() == 1 => {}
+        _ => receivers.push(Receiver { node: Masquerader::OtherNode, from: from(None) }),
+    }
+    receivers
+}
+
+/// Who outside gets to the node ports or host ports of a node; of some node, when it is not known (KP-6, W-NP, W-HP).
+pub(super) fn node_clients(
+    analysis: &Analysis,
+    kind: WayKind,
+    node: Option<NodeId>,
+    outside: &AddressSet,
+) -> AddressSet {
+    let cluster = &analysis.cluster;
+    let of = |id: NodeId| {
+        let node = cluster.nodes.at(id);
+        if node.addresses.is_empty() {
+            return outside.clone();
+        }
+        let view = NodeView::of(cluster, id);
+        let is_open = |ip| kind != WayKind::NodePort || accepts_node_ports(&analysis.profile.ways, ip, &view);
+        let reach = node.addresses.iter().filter(|address| is_open(address.ip)).map(|address| {
+            let everybody = match analysis.profile.ways.node_addresses_public {
+                NodeAddressesPublic::All => true,
+                NodeAddressesPublic::None => false,
+                NodeAddressesPublic::ByType => address.kind == NodeAddressKind::External,
+            };
+            let family = Family::of(address.ip);
+            if everybody { outside.of(family) } else { neighbours().of(family).intersection(outside) }
+        });
+        reach.collect()
+    };
+    match node {
+        Some(node) => of(node),
+        None if cluster.nodes.is_empty() => outside.clone(),
+        None => cluster.nodes.ids().map(of).collect(),
+    }
+}
+
+/// Whether nothing is known of the addresses of a node, or of any node.
+pub(super) fn is_unaddressed(analysis: &Analysis, node: Option<NodeId>) -> bool {
+    match node {
+        Some(node) => analysis.cluster.nodes.at(node).addresses.is_empty(),
+        None => analysis.cluster.nodes.values().all(|node| node.addresses.is_empty()),
+    }
+}
+
+/// The addresses that may share a network with nodes: those that the internet does not route.
+fn neighbours() -> AddressSet {
+    const PRIVATE: [&str; 7] =
+        ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
+    PRIVATE.iter().filter_map(|net| net.parse().ok()).map(AddressSet::net).collect()
+}
+
+/// Who an endpoint is.
+pub(super) fn destination(endpoint: &Endpoint) -> Option<Party> {
+    endpoint.pod.map(Party::Pod).or(endpoint.address.map(Party::Address))
+}
+
+/// A connection, all but its source: the destination stands there for now.
+pub(super) fn connection(
+    destination: Party,
+    family: Family,
+    protocol: Protocol,
+    port: u16,
+    dialled: Option<SocketAddr>,
+    masqueraded_by: Option<Masquerader>,
+) -> Flow {
+    Flow { source: destination, destination, family, protocol, port, dialled, masqueraded_by }
+}

@@ -1,0 +1,185 @@
+//! ingress-nginx: servers and locations (ING-17 … ING-19).
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::model::Name;
+use crate::model::http::{HostMatch, HttpRegex, PathMatch, RegexStyle, RequestMatch, RouteRule};
+use crate::model::ingress::{Canary, Effect, Entry, HostFacts, Ingress, PathType, effect};
+
+use super::list::{Draft, Rules};
+use super::{Host, HostKey, LeftOut, Scene, Site, at, eldest};
+
+/// Locations in the order in which they are tried: `=` first, then by length.
+type Key = (u8, Reverse<usize>, String);
+
+pub(super) fn rules(scene: &Scene<'_>, entry: Entry, left_out: &mut Vec<LeftOut>) -> Vec<RouteRule> {
+    let valid = valid(scene, left_out);
+    let hosts = valid.hosts();
+    let mut regexes = BTreeMap::new();
+    let mut rules = Rules::default();
+    let mut aliases: BTreeMap<Name, &HostKey> = BTreeMap::new();
+    for (key, host) in &hosts {
+        for alias in host.ingresses.iter().flat_map(|(_, ingress)| &ingress.annotations.nginx.aliases) {
+            if !hosts.contains_key(&HostKey::new(&HostMatch::Exact(alias.clone()))) {
+                aliases.entry(alias.clone()).or_insert(key);
+            }
+        }
+    }
+    // ING-18: an alias is one more name of a server.
+    for (alias, key) in &aliases {
+        if let Some(host) = hosts.get(*key) {
+            server(&valid, (&key.1, &HostMatch::Exact(alias.clone())), host, entry, &mut regexes, &mut rules);
+        }
+    }
+    for (key, host) in &hosts {
+        server(&valid, (&key.1, &key.1), host, entry, &mut regexes, &mut rules);
+    }
+    if !hosts.contains_key(&HostKey::new(&HostMatch::Any)) {
+        server(&valid, (&HostMatch::Any, &HostMatch::Any), &Host::default(), entry, &mut regexes, &mut rules);
+    }
+    rules.done()
+}
+
+/// ING-17: Ingresses whose paths the controller refuses are passed over as a whole.
+fn valid<'a>(scene: &Scene<'a>, left_out: &mut Vec<LeftOut>) -> Scene<'a> {
+    let mut ingresses = Vec::new();
+    for &(id, ingress) in &scene.ingresses {
+        let paths = ingress.rules.iter().flat_map(|rule| rule.paths.iter().flatten());
+        let mut bad = paths.filter(|path| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-');
+            path.kind != PathType::ImplementationSpecific && !path.text().chars().all(plain)
+        });
+        match bad.next().filter(|_| scene.controller.settings.strict_path_type) {
+            Some(path) => {
+                let why = format!("`{}` has characters that a path of type Exact or Prefix must not have", path.text());
+                left_out.push(LeftOut { ingress: id, rule: "ING-17", why, span: path.span.or(ingress.span) });
+            }
+            None => ingresses.push((id, ingress)),
+        }
+    }
+    Scene { cluster: scene.cluster, controller: scene.controller, ingresses }
+}
+
+/// The rules of one server: `host` is its name in the Ingresses, `name` the one that requests have.
+fn server(
+    scene: &Scene<'_>,
+    (host, name): (&HostMatch, &HostMatch),
+    found: &Host<'_>,
+    entry: Entry,
+    regexes: &mut BTreeMap<String, HttpRegex>,
+    rules: &mut Rules,
+) {
+    let facts = HostFacts {
+        has_tls: found.ingresses.iter().any(|(_, ingress)| ingress.has_tls_for(host)),
+        client_certificate: found.ingresses.iter().any(|(_, ingress)| ingress.annotations.nginx.client_certificate),
+    };
+    let (canaries, sites): (Vec<&Site<'_>>, Vec<&Site<'_>>) =
+        found.sites.iter().partition(|site| site.ingress.annotations.nginx.canary.is_some());
+    let mut beside: BTreeMap<(&str, PathType), &Site<'_>> = BTreeMap::new();
+    for canary in canaries {
+        beside.entry((canary.path.text(), canary.path.kind)).or_insert(canary);
+    }
+    let mut locations: BTreeMap<Key, (PathMatch, Vec<&Site<'_>>)> = BTreeMap::new();
+    let mut add =
+        |key: Key, path: PathMatch, site| locations.entry(key).or_insert_with(|| (path, Vec::new())).1.push(site);
+    if sites.iter().any(|site| wants_regex(site)) {
+        for site in &sites {
+            let text = site.path.text();
+            let style = RegexStyle { from_start: true, to_end: false, ignore_case: true };
+            let regex = regexes.entry(text.to_owned()).or_insert_with(|| HttpRegex::new(text, style)).clone();
+            add((1, Reverse(text.len()), text.to_owned()), PathMatch::Regex(regex), *site);
+        }
+    } else {
+        let exact: Vec<&str> =
+            sites.iter().filter(|site| site.path.kind == PathType::Exact).map(|site| site.path.text()).collect();
+        let exact: std::collections::BTreeSet<&str> = exact.into_iter().collect();
+        for site in &sites {
+            let text = site.path.text();
+            let equal = |text: &str| ((0, Reverse(0), text.to_owned()), PathMatch::Exact(Name::from(text)));
+            let begins =
+                |text: &str| ((1, Reverse(text.len()), text.to_owned()), PathMatch::Characters(Name::from(text)));
+            match site.path.kind {
+                PathType::Exact => {
+                    let (key, path) = equal(text);
+                    add(key, path, *site);
+                }
+                PathType::Prefix if text != "/" => {
+                    let bare = text.strip_suffix('/').unwrap_or(text);
+                    if !exact.contains(bare) {
+                        let (key, path) = equal(bare);
+                        add(key, path, *site);
+                    }
+                    let (key, path) = begins(&format!("{bare}/"));
+                    add(key, path, *site);
+                }
+                PathType::Prefix | PathType::ImplementationSpecific => {
+                    let (key, path) = begins(text);
+                    add(key, path, *site);
+                }
+            }
+        }
+    }
+    // Regular expressions of one length: nobody says which is tried first.
+    let mut by_rank: BTreeMap<(u8, Reverse<usize>, String), Vec<(PathMatch, Vec<&Site<'_>>)>> = BTreeMap::new();
+    for ((kind, length, text), location) in locations {
+        let text = if matches!(location.0, PathMatch::Regex(_)) { String::new() } else { text };
+        by_rank.entry((kind, length, text)).or_default().push(location);
+    }
+    for locations in by_rank.into_values() {
+        let mut chains = Vec::new();
+        for (path, sites) in &locations {
+            for site in eldest(sites) {
+                let beside = beside.get(&(site.path.text(), site.path.kind)).copied();
+                let chain = chain(scene, site, beside, (entry, facts));
+                chains.push((scene.origin(site), at(name, path.clone()), chain));
+            }
+        }
+        // A path beside others of its rank says the same under every condition that one of them knows.
+        let conditions = chains.iter().map(|(.., chain)| chain).max_by_key(|chain| chain.len());
+        let conditions: Vec<RequestMatch> =
+            conditions.into_iter().flatten().map(|(condition, _)| condition.clone()).collect();
+        for (level, condition) in conditions.iter().enumerate() {
+            rules.push(chains.iter().filter_map(|(origin, when, chain)| {
+                let (_, effect) = if chain.len() == conditions.len() { chain.get(level)? } else { chain.last()? };
+                let when = RequestMatch { headers: condition.headers.clone(), ..when.clone() };
+                Some(Draft { when, effect: effect.clone(), origin: origin.clone(), rule: "ING-17" })
+            }));
+        }
+    }
+    let root = root(scene, name, found, (entry, facts));
+    rules.push([Draft { when: at(name, PathMatch::Any), ..root }]);
+}
+
+/// ING-17
+fn wants_regex(site: &Site<'_>) -> bool {
+    let nginx = &site.ingress.annotations.nginx;
+    nginx.use_regex || nginx.rewrite_target.as_ref().is_some_and(|target| **target != *site.path.text())
+}
+
+fn chain(
+    scene: &Scene<'_>,
+    site: &Site<'_>,
+    beside: Option<&Site<'_>>,
+    how: (Entry, HostFacts),
+) -> Vec<(RequestMatch, Effect)> {
+    let canary = beside.and_then(|beside| {
+        let rule = beside.ingress.annotations.nginx.canary.as_ref()?;
+        Some(Canary { ingress: beside.ingress, rule, backend: &beside.path.backend })
+    });
+    effect(scene.cluster, scene.controller, (site.ingress, &site.path.backend), canary, how)
+}
+
+/// ING-7: the default backends of the server's Ingresses; at the server for all hosts, those of Ingresses without any
+/// rule too.
+fn root(scene: &Scene<'_>, name: &HostMatch, host: &Host<'_>, (entry, facts): (Entry, HostFacts)) -> Draft {
+    let is_main = |ingress: &Ingress| ingress.annotations.nginx.canary.is_none();
+    let mut ingresses: Vec<_> = host.ingresses.iter().filter(|(_, ingress)| is_main(ingress)).copied().collect();
+    if *name == HostMatch::Any {
+        let without_rules = scene.ingresses.iter().filter(|(_, ingress)| ingress.rules.is_empty() && is_main(ingress));
+        ingresses.extend(without_rules.copied());
+        ingresses.sort_by_key(|(id, _)| *id);
+    }
+    let default = scene.default_of(&ingresses, entry, facts);
+    default.or_else(|| scene.own_default()).unwrap_or_else(|| scene.not_found())
+}

@@ -1,0 +1,439 @@
+//! Through proxies: which requests they send where, and what the backends' policies say to the proxy (M-6, ING-13,
+//! GW-16).
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+
+use crate::ids::{PodId, ProxyId};
+use crate::model::delivery::{Endpoint, PortRef};
+use crate::model::http::{
+    Action, App, Backend, BackendTarget, Check, Listener, Proxy, ProxyKind, ProxyPods, ProxyPort, Request,
+    RequestMatch, RouteOrigin,
+};
+use crate::model::premise::{self, Whereabouts};
+use crate::model::{
+    AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, Party, Protocol, Proviso, Verdict, WayKind,
+};
+use crate::ways::clients::{Clients, Part, best, split};
+use crate::ways::entry::{self, At, Entry, Leads};
+use crate::ways::forward::{connection, destination, usable};
+use crate::ways::requests::{Region, partition};
+use crate::ways::walk::{Walk, Way};
+
+/// Which requests take a way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Requests {
+    /// What the rule takes.
+    pub when: RequestMatch,
+    /// What earlier rules take of it.
+    pub except: Vec<RequestMatch>,
+    /// One of the requests; `None` when none could be found within bounds.
+    pub witness: Option<Request>,
+    /// Whether they come over TLS.
+    pub tls: bool,
+    /// Whether the proxy sees requests; if not, the host is the server name of connections.
+    pub app: App,
+    /// The rule that takes them.
+    pub origin: RouteOrigin,
+}
+
+/// What a proxy does with the requests of a way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Served {
+    /// The proxy.
+    pub proxy: ProxyId,
+    /// Its port.
+    pub port: u16,
+    /// Which requests take the way.
+    pub requests: Requests,
+    /// What the proxy does with them.
+    pub then: Action,
+    /// Whether the backend gets copies only (GW-10).
+    pub mirror: bool,
+}
+
+/// Clients that have come to a proxy.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The proxy and its port.
+    pub proxy: (ProxyId, u16),
+    /// The hops so far, the proxy among them.
+    pub hops: Vec<Hop>,
+    /// The proxy's pod; `None` when no pod runs it, or the input lacks it.
+    pub pod: Option<PodId>,
+    /// What became of whom so far.
+    pub parts: Vec<Part>,
+}
+
+impl Walk<'_> {
+    /// The ways to a port of a proxy: through whatever leads to its pods there.
+    pub fn arrive(&mut self, clients: &Clients, id: ProxyId, proxy: &Proxy, port: &ProxyPort) -> Vec<Arrival> {
+        let hop = Hop::Proxy { proxy: id, port: port.port };
+        let bare =
+            |parts: Vec<Part>| vec![Arrival { proxy: (id, port.port), hops: vec![hop.clone()], pod: None, parts }];
+        let rule = if proxy.kind == ProxyKind::Gateway { "GW-16" } else { "ING-13" };
+        match &proxy.pods {
+            ProxyPods::Outside(_) | ProxyPods::OutsideUnknown => bare(vec![Part::start(clients.clone(), rule)]),
+            ProxyPods::Missing(what) => {
+                let missing = Finding::if_only(rule, Proviso::Controller(what.clone()));
+                bare(vec![Part::start(clients.clone(), rule).and(missing)])
+            }
+            ProxyPods::Pods(pods) => {
+                let mut arrivals = Vec::new();
+                for entry in self.entries_of_proxy(pods, port) {
+                    for way in self.enter(clients, &entry) {
+                        let pod = way.pods.iter().copied().find(|pod| pods.contains(pod));
+                        if pod.is_none() && !way.pods.is_empty() {
+                            continue;
+                        }
+                        let hops = way.hops.into_iter().chain([hop.clone()]).collect();
+                        arrivals.push(Arrival { proxy: (id, port.port), hops, pod, parts: way.parts });
+                    }
+                }
+                if arrivals.is_empty() {
+                    // ING-28: nobody can get there.
+                    let nothing = Finding::of(Verdict::NoRoute, rule);
+                    return bare(vec![Part::start(clients.clone(), rule).and(nothing)]);
+                }
+                arrivals
+            }
+        }
+    }
+
+    /// The entries that lead to a port of a proxy's pods. A Service stands for the port that it has in common with
+    /// the proxy, by number or by its usual name.
+    fn entries_of_proxy(&self, pods: &[PodId], port: &ProxyPort) -> Vec<Entry> {
+        let cluster = &self.analysis.cluster;
+        let mut services: Vec<_> = pods.iter().flat_map(|pod| self.endpoints.services_of(*pod)).copied().collect();
+        services.sort_unstable();
+        services.dedup();
+        let mut entries = Vec::new();
+        for service in services {
+            let object = cluster.services.at(service);
+            let names = usual_names(port.port);
+            let is_port = |at: usize| {
+                let of = object.ports.get(at);
+                of.is_some_and(|of| {
+                    of.protocol == port.protocol && (of.port == port.port || names.contains(&&*of.name))
+                })
+            };
+            entries.extend(
+                entry::of_service(self.analysis, service)
+                    .into_iter()
+                    .filter(|entry| matches!(entry.leads, Leads::Service { port, .. } if is_port(port))),
+            );
+        }
+        for pod in pods {
+            let of_pod = entry::of_pod(self.analysis, *pod).into_iter();
+            entries.extend(of_pod.filter(|entry| {
+                entry.protocol == port.protocol && matches!(entry.at, At::Node(_, number) if number == port.port)
+            }));
+            // A controller on the host's network need not declare what it listens on.
+            let object = cluster.pods.at(*pod);
+            let declared = object.declares(port.protocol, port.port);
+            if object.host_network && !declared {
+                let at = At::Node(object.node, port.port);
+                entries.push(Entry {
+                    kind: WayKind::HostNetwork,
+                    protocol: port.protocol,
+                    at,
+                    leads: Leads::Pod(*pod),
+                });
+            }
+        }
+        entries
+    }
+
+    /// Where a listener sends the requests of those who have arrived: only what `within` takes.
+    pub fn serve(
+        &mut self,
+        arrivals: &[Arrival],
+        proxy: &Proxy,
+        listener: &Listener,
+        within: &RequestMatch,
+    ) -> Vec<Way> {
+        let mut ways = Vec::new();
+        for region in partition(&listener.router, within) {
+            for arrival in arrivals {
+                ways.extend(self.serve_region(arrival, proxy, listener, &region));
+            }
+        }
+        ways
+    }
+
+    fn serve_region(&mut self, arrival: &Arrival, proxy: &Proxy, listener: &Listener, region: &Region<'_>) -> Vec<Way> {
+        let requests = requests(listener, region);
+        let kind = match (proxy.kind, listener.app) {
+            (ProxyKind::Gateway, _) => WayKind::Gateway,
+            (ProxyKind::Ingress, App::Http) => WayKind::Ingress,
+            (ProxyKind::Ingress, App::Opaque) => WayKind::L4,
+        };
+        let first = arrival.parts.iter().find_map(|part| part.legs.first());
+        let protocol = first.map_or(Protocol::Tcp, |leg| leg.flow.protocol);
+        let nothing = Action::Answer { status: 404, why: Name::from("no rule takes it") };
+        let (then, rule) = region.rule.map_or((nothing, "ING-7"), |rule| (rule.then.clone(), rule.rule));
+        let mut parts = arrival.parts.clone();
+        for check in region.rule.map(|rule| rule.checks.as_slice()).unwrap_or_default() {
+            parts = parts.into_iter().flat_map(|part| self.check(part, check, rule)).collect();
+        }
+        for written in &region.undecided {
+            let doubt = Finding::if_only(rule, Proviso::Expression(written.clone()));
+            parts = parts.into_iter().map(|part| part.and(doubt.clone())).collect();
+        }
+        if !region.contested.is_empty() {
+            let doubt = Finding::of(Verdict::Undefined, rule);
+            parts = parts.into_iter().map(|part| part.and(doubt.clone())).collect();
+        }
+        let way = |hops: Vec<Hop>, end: Ending, mirror: bool| Way {
+            kind,
+            protocol,
+            hops,
+            pods: end.pods,
+            address: end.address,
+            port: end.port,
+            parts: end.parts,
+            served: Some(Box::new(Served {
+                proxy: arrival.proxy.0,
+                port: arrival.proxy.1,
+                requests: requests.clone(),
+                then: then.clone(),
+                mirror,
+            })),
+        };
+        match &then {
+            Action::Forward { backends, mirrors, .. } => {
+                let used = backends.iter().filter(|backend| backend.weight > 0).map(|backend| (backend, false));
+                let used: Vec<_> = used.chain(mirrors.iter().map(|backend| (backend, true))).collect();
+                let mut ways = Vec::new();
+                for (backend, mirror) in used {
+                    for (hop, end) in self.reach_backend(arrival, &parts, proxy, backend) {
+                        let hops = arrival.hops.iter().cloned().chain(hop).collect();
+                        ways.push(way(hops, end, mirror));
+                    }
+                }
+                ways
+            }
+            Action::Undefined(_) => {
+                let doubt = Finding::of(Verdict::Undefined, rule);
+                let parts = parts.into_iter().map(|part| part.and(doubt.clone())).collect();
+                vec![way(arrival.hops.clone(), Ending::nowhere(parts), false)]
+            }
+            Action::Redirect(_) | Action::Answer { .. } => {
+                vec![way(arrival.hops.clone(), Ending::nowhere(parts), false)]
+            }
+        }
+    }
+
+    /// From the proxy to the endpoints of a backend (ING-14).
+    fn reach_backend(
+        &mut self,
+        arrival: &Arrival,
+        parts: &[Part],
+        proxy: &Proxy,
+        backend: &Backend,
+    ) -> Vec<(Option<Hop>, Ending)> {
+        let (service, at) = match &backend.target {
+            BackendTarget::Service { service, port, .. } => (*service, *port),
+            // ING-15: whoever the name stands for; policies of the proxy's own pods may have a say.
+            BackendTarget::External { service, port } => {
+                let hop = Some(Hop::Service { service: *service, at: None, port: *port });
+                return vec![(hop, Ending { port: *port, ..Ending::nowhere(parts.to_vec()) })];
+            }
+            BackendTarget::Invalid { rule, .. } => {
+                let nobody = Finding::of(Verdict::NoListener, rule);
+                let parts = parts.iter().map(|part| part.clone().and(nobody.clone())).collect();
+                return vec![(None, Ending::nowhere(parts))];
+            }
+        };
+        let cluster = &self.analysis.cluster;
+        let Some(port) = cluster.services.get(service).and_then(|object| object.ports.get(at as usize)) else {
+            return Vec::new();
+        };
+        let (number, protocol) = (port.port, port.protocol);
+        let hop = Some(Hop::Service { service, at: None, port: number });
+        let mut groups: BTreeMap<_, (Endpoint, u16, Vec<PodId>, Vec<Family>)> = BTreeMap::new();
+        for family in Family::ALL {
+            for (endpoint, number) in usable(self.endpoints.of(cluster, PortRef { service, port: at }, family)) {
+                let workload = endpoint.pod.map(|pod| cluster.pods.at(pod).workload);
+                let columns = endpoint.pod.map(|pod| self.analysis.compiled.pod_columns(pod));
+                let address = endpoint.address.filter(|_| endpoint.pod.is_none());
+                let key = (workload, columns, endpoint.node, address, number);
+                let group = groups.entry(key).or_insert_with(|| (endpoint, number, Vec::new(), Vec::new()));
+                group.2.extend(endpoint.pod);
+                group.3.push(family);
+            }
+        }
+        if groups.is_empty() {
+            // GW-9, ING-3: the Service has nobody behind it.
+            let nobody = Finding::of(Verdict::NoListener, "KP-4");
+            let parts = parts.iter().map(|part| part.clone().and(nobody.clone())).collect();
+            return vec![(hop, Ending::nowhere(parts))];
+        }
+        let mut reached = Vec::new();
+        for (endpoint, number, mut pods, families) in groups.into_values() {
+            let Some(target) = destination(&endpoint) else { continue };
+            let mut after = Vec::new();
+            for part in parts {
+                if !part.goes_on() {
+                    after.push(part.clone());
+                    continue;
+                }
+                for family in &families {
+                    let flow = connection(target, *family, protocol, number, None, None);
+                    after.push(self.as_proxy(arrival, proxy, part, flow));
+                }
+            }
+            pods.sort_unstable();
+            pods.dedup();
+            let address = endpoint.address.filter(|_| endpoint.pod.is_none());
+            reached.push((hop.clone(), Ending { pods, address, port: number, parts: best(after) }));
+        }
+        reached
+    }
+
+    /// The proxy's own connection, in place of the client's (NP-26).
+    fn as_proxy(&mut self, arrival: &Arrival, proxy: &Proxy, part: &Part, flow: Flow) -> Part {
+        match (&proxy.pods, arrival.pod) {
+            (_, Some(pod)) => self.judging.step_as(part, &Flow { source: Party::Pod(pod), ..flow }),
+            // ING-21: all of its addresses must get through, or it takes the backend for dead.
+            (ProxyPods::Outside(ranges), _) => {
+                let of_family = ranges.iter().filter(|range| Family::of(range.network()) == flow.family);
+                let mut after: Option<Part> = None;
+                for range in of_family {
+                    let flow = Flow { source: Party::Address(range.network()), ..flow };
+                    let next = self.judging.step_as(part, &flow);
+                    after = Some(match after {
+                        Some(known) if known.finding.merit() <= next.finding.merit() => known,
+                        _ => next,
+                    });
+                }
+                match after {
+                    Some(after) => after,
+                    None => part.clone().and(Finding::of(Verdict::NoRoute, "NP-30")),
+                }
+            }
+            _ => self.judging.step_as(part, &Flow { source: Party::Somebody(Knob::Controllers), ..flow }),
+        }
+    }
+
+    /// What the proxy asks of clients (ING-19).
+    fn check(&self, part: Part, check: &Check, rule: &'static str) -> Vec<Part> {
+        if !part.goes_on() {
+            return vec![part];
+        }
+        match check {
+            Check::Credential(what) => {
+                vec![part.and(Finding::if_only(rule, Proviso::Credential(what.clone())))]
+            }
+            Check::Source { allow, deny } => {
+                let everybody = || Family::ALL.into_iter().map(AddressSet::all_of).collect::<AddressSet>();
+                let set = |nets: &[IpNet]| nets.iter().copied().map(AddressSet::net).collect::<AddressSet>();
+                let allowed = if allow.is_empty() { everybody() } else { set(allow) };
+                self.by_source(part, &allowed.difference(&set(deny)), rule)
+            }
+            Check::AnyOf(checks) => {
+                let (mut passed, mut rest) = (Vec::new(), vec![part]);
+                for check in checks {
+                    let mut stopped = Vec::new();
+                    for part in rest {
+                        for result in self.check(part.clone(), check, rule) {
+                            if result.goes_on() {
+                                passed.push(result);
+                            } else {
+                                stopped.push(Part { clients: result.clients, ..part.clone() });
+                            }
+                        }
+                    }
+                    rest = stopped;
+                }
+                let denied = Finding::of(Verdict::Denied, rule);
+                passed.extend(rest.into_iter().map(|part| part.and(denied.clone())));
+                passed
+            }
+        }
+    }
+
+    /// Divides clients by the address that the proxy sees (ING-19, NP-24).
+    fn by_source(&self, part: Part, allowed: &AddressSet, rule: &'static str) -> Vec<Part> {
+        let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
+        let denied = Finding::of(Verdict::Denied, rule);
+        let last = part.legs.last().map(|leg| leg.flow);
+        let masqueraded = last.and_then(|flow| Some((flow.masqueraded_by?, flow)));
+        let seen: Option<Whereabouts> = match (&part.clients, masqueraded, last) {
+            (_, Some((by, flow)), _) => {
+                let own = match flow.destination {
+                    Party::Pod(pod) => cluster.pods.at(pod).node,
+                    _ => None,
+                };
+                let node = match by {
+                    Masquerader::Node(node) => Some(node),
+                    Masquerader::OwnNode => own,
+                    Masquerader::OtherNode => None,
+                };
+                Some(premise::host_whereabouts(cluster, profile, node, flow.family))
+            }
+            (Clients::Outside(_), None, Some(flow)) if !matches!(flow.source, Party::Address(_)) => {
+                Some(premise::whereabouts(cluster, profile, premise::seen(cluster, profile, flow.source), flow.family))
+            }
+            (Clients::Party(party), None, _) => {
+                let family = last.map_or(Family::V4, |flow| flow.family);
+                Some(premise::whereabouts(cluster, profile, premise::seen(cluster, profile, *party), family))
+            }
+            (Clients::Outside(_), None, _) => None,
+        };
+        match seen.map(|seen| seen.within(allowed)) {
+            Some(Hit::Yes) => vec![part],
+            Some(Hit::No) => vec![part.and(denied)],
+            Some(Hit::Maybe(doubts)) => {
+                vec![part.and(Finding { knobs: doubts.knobs, ..Finding::of(Verdict::Undefined, rule) })]
+            }
+            None => {
+                let [inside, outside] = split(part, allowed, |_| None);
+                inside.into_iter().chain(outside.map(|part| part.and(denied))).collect()
+            }
+        }
+    }
+}
+
+/// Where a way ends.
+struct Ending {
+    pods: Vec<PodId>,
+    address: Option<std::net::IpAddr>,
+    port: u16,
+    parts: Vec<Part>,
+}
+
+impl Ending {
+    /// It leads nowhere.
+    fn nowhere(parts: Vec<Part>) -> Self {
+        Self { pods: Vec::new(), address: None, port: 0, parts }
+    }
+}
+
+/// What people call the ports of a proxy's Service.
+fn usual_names(port: u16) -> &'static [&'static str] {
+    match port {
+        80 => &["http", "http2", "web"],
+        443 => &["https", "websecure"],
+        _ => &[],
+    }
+}
+
+fn requests(listener: &Listener, region: &Region<'_>) -> Requests {
+    let own = RouteOrigin {
+        kind: "Listener",
+        namespace: Name::from(""),
+        name: listener.name.clone(),
+        path: Name::from(""),
+        span: None,
+    };
+    Requests {
+        when: region.rule.map_or_else(RequestMatch::everything, |rule| rule.when.clone()),
+        except: region.except.iter().map(|rule| rule.when.clone()).collect(),
+        witness: region.witness.clone(),
+        tls: listener.tls.is_some(),
+        app: listener.app,
+        origin: region.rule.map_or(own, |rule| rule.origin.clone()),
+    }
+}

@@ -1,0 +1,513 @@
+//! From an entry to pods: which endpoints clients get, and what policies say on the way (M-6 … M-8, KP-3, SVC-22).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::analysis::Analysis;
+use crate::compile::PodColumns;
+use crate::ids::{NodeId, PodId, ServiceId, WorkloadId};
+use crate::model::delivery::{Endpoint, Frontend, PortRef};
+use crate::model::premise::{self, Whereabouts};
+use crate::model::profile::EgressServiceView;
+use crate::model::way_profile::{DetectLocal, KubeProxyMode, LoadBalancerKind};
+use crate::model::{
+    AddressSet, Direction, Family, Finding, Flag, Flow, Hit, Hop, Knob, Masquerader, Party, Protocol, Proviso, Service,
+    ServicePort, TrafficPolicy, Verdict, WayKind,
+};
+use crate::ways::clients::{Clients, Judging, Part, best, split};
+use crate::ways::endpoints::Endpoints;
+use crate::ways::entry::{self, At, Entry, Leads};
+use crate::ways::forward::{
+    self, Standing, Treatment, connection, destination, node_clients, treatment, usable, usable_on_own_nodes,
+};
+use crate::ways::proxied::Served;
+
+/// A way to one destination, for all who may take it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Way {
+    /// The kind of its entry.
+    pub kind: WayKind,
+    /// The protocol of its first leg.
+    pub protocol: Protocol,
+    /// Hop by hop, without the destination.
+    pub hops: Vec<Hop>,
+    /// The pods at its end, which are alike; none where it ends before.
+    pub pods: Vec<PodId>,
+    /// The address at its end, when it is no pod's.
+    pub address: Option<IpAddr>,
+    /// The port there; 0 where it ends before.
+    pub port: u16,
+    /// What becomes of whom.
+    pub parts: Vec<Part>,
+    /// What a proxy on the way makes of requests; `None` when there is no proxy.
+    pub served: Option<Box<Served>>,
+}
+
+/// What tells endpoints apart: workload, what policies know, node, address of one that is no pod, port.
+type Place = (Option<WorkloadId>, Option<PodColumns>, Option<NodeId>, Option<IpAddr>, u16);
+
+/// Endpoints that are alike to clients.
+struct Group {
+    endpoint: Endpoint,
+    port: u16,
+    pods: Vec<PodId>,
+    families: Vec<Family>,
+}
+
+/// Walks from entries to pods.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    pub(super) analysis: &'a Analysis,
+    pub(super) endpoints: &'a Endpoints,
+    pub(super) judging: Judging<'a>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk in an analysis.
+    #[must_use]
+    pub fn new(analysis: &'a Analysis, endpoints: &'a Endpoints) -> Self {
+        Self { analysis, endpoints, judging: Judging::new(analysis) }
+    }
+
+    /// All of the outside.
+    #[must_use]
+    pub fn outside(&self) -> Clients {
+        Clients::Outside(self.judging.outside().clone())
+    }
+
+    /// Where clients come from an entry. Always at least one way: one that leads nowhere says why.
+    pub fn enter(&mut self, clients: &Clients, entry: &Entry) -> Vec<Way> {
+        match &entry.leads {
+            Leads::Service { service, port, frontend, balancer } => {
+                self.enter_service(clients, entry, (*service, *port), *frontend, *balancer)
+            }
+            Leads::HostPort(pod, at) => {
+                let Some(host_port) = self.analysis.cluster.pods.at(*pod).host_ports.get(*at) else {
+                    return Vec::new();
+                };
+                self.enter_pod(clients, entry, *pod, host_port.container_port, "HP-2")
+            }
+            Leads::Pod(pod) => {
+                let port = match entry.at {
+                    At::Address(_, port) | At::Node(_, port) | At::Balancer(_, port) => port,
+                    At::AnyNode(port) => port.unwrap_or(0),
+                };
+                let rule = if entry.kind == WayKind::HostNetwork { "HN-1" } else { "M-8" };
+                self.enter_pod(clients, entry, *pod, port, rule)
+            }
+        }
+    }
+
+    /// A host port, a port of a pod on the host's network, or a pod's own address: the client is seen as it is.
+    fn enter_pod(&mut self, clients: &Clients, entry: &Entry, pod: PodId, port: u16, rule: &'static str) -> Vec<Way> {
+        let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
+        let object = cluster.pods.at(pod);
+        let from = match entry.kind {
+            WayKind::HostPort | WayKind::HostNetwork => {
+                node_clients(self.analysis, entry.kind, object.node, self.judging.outside())
+            }
+            kind => entry::routed(self.analysis, kind, self.judging.outside()),
+        };
+        let is_assumed = matches!(entry.kind, WayKind::HostPort | WayKind::HostNetwork)
+            && forward::is_unaddressed(self.analysis, object.node);
+        let mut parts = Vec::new();
+        for part in self.arriving(clients, &from, rule) {
+            if !part.goes_on() {
+                parts.push(part);
+                continue;
+            }
+            for family in premise::families(cluster, profile, Party::Pod(pod)) {
+                let flow = connection(Party::Pod(pod), family, entry.protocol, port, None, None);
+                parts.extend(self.judging.step(&part, &flow));
+            }
+        }
+        let mut parts = best(parts);
+        if is_assumed {
+            parts.iter_mut().for_each(hypothetical);
+        }
+        vec![Way {
+            kind: entry.kind,
+            protocol: entry.protocol,
+            hops: vec![entry.hop(self.analysis)],
+            pods: vec![pod],
+            address: None,
+            port,
+            parts,
+            served: None,
+        }]
+    }
+
+    /// The clients that get at an entry whose packets `from` can send; the others have no route.
+    fn arriving(&self, clients: &Clients, from: &AddressSet, rule: &'static str) -> Vec<Part> {
+        let [inside, outside] = split(Part::start(clients.clone(), rule), from, |_| Some(true));
+        let lost = outside.map(|part| part.and(Finding::of(Verdict::NoRoute, "M-4")));
+        inside.into_iter().chain(lost).collect()
+    }
+
+    fn enter_service(
+        &mut self,
+        clients: &Clients,
+        entry: &Entry,
+        (service, at): (ServiceId, usize),
+        frontend: Frontend,
+        balancer: Option<LoadBalancerKind>,
+    ) -> Vec<Way> {
+        let analysis = self.analysis;
+        let object = analysis.cluster.services.at(service);
+        let Some(port) = object.ports.get(at) else { return Vec::new() };
+        let from = match entry.kind {
+            WayKind::NodePort => node_clients(analysis, entry.kind, None, self.judging.outside()),
+            kind => entry::routed(analysis, kind, self.judging.outside()),
+        };
+        let parts = self.arriving(clients, &from, rule_of(entry.kind));
+        let mut parts: Vec<Part> =
+            parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect();
+        if entry.kind == WayKind::NodePort && forward::is_unaddressed(analysis, None)
+            || matches!(entry.at, At::Balancer(None, _) | At::AnyNode(None))
+        {
+            parts.iter_mut().for_each(hypothetical);
+        }
+        let mut hops = vec![entry.hop(analysis)];
+        if matches!(hops.as_slice(), [Hop::Node { .. }]) {
+            hops.push(Hop::Service { service, at: None, port: port.port });
+        }
+        let leading = |pods: Vec<PodId>, address: Option<IpAddr>, port: u16, parts: Vec<Part>| Way {
+            kind: entry.kind,
+            protocol: entry.protocol,
+            hops: hops.clone(),
+            pods,
+            address,
+            port,
+            parts,
+            served: None,
+        };
+        let policy = match frontend {
+            Frontend::ClusterIp => object.internal_policy,
+            _ => object.external_policy,
+        };
+        let port_ref = PortRef { service, port: u32::try_from(at).unwrap_or(u32::MAX) };
+        let mut ways = Vec::new();
+        for group in self.groups(port_ref, clients, policy) {
+            let step = Step { entry, port, group: &group, frontend, policy, balancer };
+            let reached = parts.iter().flat_map(|part| self.forward(part, &step)).collect();
+            ways.push(leading(group.pods.clone(), group.endpoint.address, group.port, best(reached)));
+        }
+        if ways.is_empty() {
+            let nobody = Finding::of(Verdict::NoListener, "KP-4");
+            let parts = parts.into_iter().map(|part| part.and(nobody.clone())).collect();
+            ways.push(leading(Vec::new(), None, 0, parts));
+        }
+        ways
+    }
+
+    /// What stands before a load balancer's address (SVC-22).
+    fn guard(&self, part: Part, entry: &Entry, service: &Service, balancer: Option<LoadBalancerKind>) -> Vec<Part> {
+        let Some((object, kind)) = service.load_balancer().zip(balancer) else { return vec![part] };
+        let address: Option<IpAddr> = match &entry.at {
+            At::Balancer(Some(at), _) => at.parse().ok(),
+            _ => None,
+        };
+        let by_node = kind == LoadBalancerKind::Vip;
+        let ranges = if object.source_ranges.is_empty() { &object.annotated_ranges } else { &object.source_ranges };
+        if ranges.is_empty() || !part.goes_on() {
+            return vec![part];
+        }
+        // Ranges of the other family leave an address unfiltered.
+        let mut inside: AddressSet = ranges.iter().copied().map(AddressSet::net).collect();
+        for family in Family::ALL {
+            let other = address.is_some_and(|ip| Family::of(ip) != family);
+            if inside.of(family).is_empty() || other {
+                inside = inside.union(&AddressSet::all_of(family));
+            }
+        }
+        let is_inside = |party: Party| {
+            let seen = premise::seen(&self.analysis.cluster, &self.analysis.profile, party);
+            let family = address.map_or(Family::V4, Family::of);
+            let found = premise::whereabouts(&self.analysis.cluster, &self.analysis.profile, seen, family);
+            match found {
+                Whereabouts::Within(..) if found.within(&inside) != Hit::Yes => None,
+                found => Some(found.within(&inside) == Hit::Yes),
+            }
+        };
+        let stopped = match (&part.clients, by_node && !object.source_ranges.is_empty()) {
+            (Clients::Party(party), true) if is_inside(*party).is_none() => {
+                Finding::undefined("SVC-22", Knob::PodCidrs)
+            }
+            (_, true) => Finding::of(Verdict::Denied, "SVC-22"),
+            // The provider's own firewall, which is not known.
+            (_, false) => Finding::undefined("SVC-22", Knob::LbKind),
+        };
+        let [passes, stops] = split(part, &inside, is_inside);
+        passes.into_iter().chain(stops.map(|part| part.and(stopped))).collect()
+    }
+
+    /// Endpoints that are alike to clients: of one workload, treated alike by policies, and on the same node where
+    /// that matters.
+    fn groups(&self, port: PortRef, clients: &Clients, policy: TrafficPolicy) -> Vec<Group> {
+        let cluster = &self.analysis.cluster;
+        let of_family = |family| self.endpoints.of(cluster, port, family);
+        let chosen = Family::ALL.into_iter().flat_map(|family| match (policy, clients) {
+            // Everybody outside gets the endpoints of the node where it enters.
+            (TrafficPolicy::Local, Clients::Outside(_)) => usable_on_own_nodes(of_family(family)),
+            _ => usable(of_family(family)),
+        });
+        let mut groups: BTreeMap<Place, Group> = BTreeMap::new();
+        for (endpoint, number) in chosen {
+            let workload = endpoint.pod.map(|pod| cluster.pods.at(pod).workload);
+            let columns = endpoint.pod.map(|pod| self.analysis.compiled.pod_columns(pod));
+            let address = endpoint.address.filter(|_| endpoint.pod.is_none());
+            let group = groups.entry((workload, columns, endpoint.node, address, number)).or_insert_with(|| Group {
+                endpoint,
+                port: number,
+                pods: Vec::new(),
+                families: Vec::new(),
+            });
+            group.pods.extend(endpoint.pod);
+            group.families.push(endpoint.family);
+        }
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        for group in &mut groups {
+            group.pods.sort_unstable();
+            group.pods.dedup();
+            group.families.sort_unstable();
+            group.families.dedup();
+        }
+        groups
+    }
+
+    /// Takes clients from the rules of a node to endpoints.
+    fn forward(&mut self, part: &Part, step: &Step<'_>) -> Vec<Part> {
+        if !part.goes_on() {
+            return vec![part.clone()];
+        }
+        let Some(target) = destination(&step.group.endpoint) else {
+            return vec![part.clone().and(Finding::of(Verdict::NoListener, "SVC-9"))];
+        };
+        let mut parts = Vec::new();
+        for family in step.group.families.clone() {
+            let flow = connection(target, family, step.port.protocol, step.group.port, None, None);
+            match (&part.clients, step.balancer) {
+                (_, Some(LoadBalancerKind::ProxyNodePort | LoadBalancerKind::ProxyPod | LoadBalancerKind::L7)) => {
+                    parts.extend(self.for_balancer(part, step, flow));
+                }
+                (Clients::Outside(_), _) => parts.extend(self.for_outside(part, step, flow)),
+                (Clients::Party(party), _) => parts.extend(self.for_inside(part, *party, step, flow)),
+            }
+        }
+        parts
+    }
+
+    /// SVC-23: the load balancer opens a connection of its own.
+    fn for_balancer(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
+        let source = match &step.entry.at {
+            At::Balancer(Some(at), _) => at.parse().ok().filter(|ip| Family::of(*ip) == flow.family),
+            _ => None,
+        };
+        let source = source.map_or(Party::Somebody(Knob::LbKind), Party::Address);
+        let flow = Flow { source, ..flow };
+        let direct = step.balancer == Some(LoadBalancerKind::ProxyPod);
+        let treatment = treatment(self.analysis, Frontend::NodePort, step.policy, Standing::Other);
+        if direct || !treatment.masquerade {
+            return vec![self.judging.step_as(part, &flow)];
+        }
+        let nodes = forward::receivers(self.analysis, step.group.endpoint.pod, &|_| AddressSet::empty());
+        let each = nodes.into_iter().map(|node| Flow { masqueraded_by: Some(node.node), ..flow });
+        let each: Vec<Flow> = each.collect();
+        each.iter().map(|flow| self.judging.step_as(part, flow)).collect()
+    }
+
+    fn for_outside(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
+        let analysis = self.analysis;
+        let outside = self.judging.outside().clone();
+        let Treatment { masquerade, .. } = treatment(analysis, step.frontend, step.policy, Standing::Other);
+        let from = |node: Option<NodeId>| match step.entry.kind {
+            WayKind::NodePort => node_clients(analysis, WayKind::NodePort, node, &outside),
+            kind => entry::routed(analysis, kind, &outside),
+        };
+        if !masquerade {
+            let here = from(step.group.endpoint.node);
+            let [inside, _] = split(part.clone(), &here, |_| Some(true));
+            return inside.iter().flat_map(|part| self.judging.step(part, &flow)).collect();
+        }
+        let mut parts = Vec::new();
+        for receiver in forward::receivers(analysis, step.group.endpoint.pod, &from) {
+            let [inside, _] = split(part.clone(), &receiver.from, |_| Some(true));
+            let Some(inside) = inside else { continue };
+            let seen = Flow { masqueraded_by: Some(receiver.node), ..flow };
+            let masqueraded = self.judging.step(&inside, &seen);
+            if analysis.profile.ways.kube_proxy_mode == KubeProxyMode::None {
+                // KP-9: nobody says whose address it is.
+                let kept = self.judging.step(&inside, &flow);
+                parts.extend(either(masqueraded, kept));
+            } else {
+                parts.extend(masqueraded);
+            }
+        }
+        parts
+    }
+
+    /// A pod or a process of a node: its own node has the rules, or the node whose port it dials (KP-3, KP-8).
+    fn for_inside(&mut self, part: &Part, party: Party, step: &Step<'_>, flow: Flow) -> Vec<Part> {
+        let analysis = self.analysis;
+        let cluster = &analysis.cluster;
+        let (node, standing) = match party {
+            Party::Pod(pod) if cluster.pods.at(pod).host_network => (cluster.pods.at(pod).node, Standing::Host),
+            Party::Pod(pod) => (cluster.pods.at(pod).node, Standing::Pod),
+            Party::Node(node) => (Some(node), Standing::Host),
+            _ => (None, Standing::Other),
+        };
+        let flow = Flow { source: party, ..flow };
+        let mut parts =
+            self.at_node(part, step, Flow { dialled: self.dialled(step, node, flow.family), ..flow }, node, standing);
+        if step.entry.kind == WayKind::NodePort {
+            // KP-8: the port of another node, where the client is a stranger unless the cluster's range tells.
+            let far = match (standing, analysis.profile.ways.detect_local) {
+                (Standing::Pod, DetectLocal::ClusterCidr) => Standing::Pod,
+                _ => Standing::Other,
+            };
+            for receiver in forward::receivers(analysis, step.group.endpoint.pod, &|_| AddressSet::empty()) {
+                let other = match receiver.node {
+                    Masquerader::Node(other) if Some(other) != node => Some(other),
+                    Masquerader::OwnNode if step.group.endpoint.node != node => step.group.endpoint.node,
+                    _ => continue,
+                };
+                let flow = Flow { dialled: self.dialled(step, other, flow.family), ..flow };
+                parts.extend(self.at_node(part, step, flow, other, far));
+            }
+        }
+        for part in &mut parts {
+            if let Some(finding) = self.unknown_address(party, step, &part.legs.last().map(|leg| leg.flow)) {
+                *part = part.clone().and(finding);
+            }
+        }
+        parts
+    }
+
+    /// What the rules of one node do with a connection.
+    fn at_node(
+        &mut self,
+        part: &Part,
+        step: &Step<'_>,
+        flow: Flow,
+        node: Option<NodeId>,
+        standing: Standing,
+    ) -> Vec<Part> {
+        let there = step.group.endpoint.node;
+        let Treatment { scope, masquerade } = treatment(self.analysis, step.frontend, step.policy, standing);
+        let mut part = part.clone();
+        if scope == TrafficPolicy::Local {
+            match (node, there) {
+                (Some(node), Some(there)) if node == there => {}
+                (Some(_), Some(_)) => return vec![part.and(Finding::of(Verdict::NoListener, "KP-4"))],
+                _ => part = part.and(Finding::if_only("KP-1", Proviso::Placement)),
+            }
+        }
+        if !masquerade {
+            return self.judging.step(&part, &flow);
+        }
+        let by = |by: Masquerader| Flow { masqueraded_by: Some(by), ..flow };
+        match node {
+            Some(node) => self.judging.step(&part, &by(Masquerader::Node(node))),
+            None => {
+                let own = self.judging.step(&part, &by(Masquerader::OwnNode));
+                let other = self.judging.step(&part, &by(Masquerader::OtherNode));
+                placed(own, other)
+            }
+        }
+    }
+
+    /// What a client inside dials, when it is known (NP-23).
+    fn dialled(&self, step: &Step<'_>, node: Option<NodeId>, family: Family) -> Option<SocketAddr> {
+        let of_family = |ip: &IpAddr| Family::of(*ip) == family;
+        match &step.entry.at {
+            At::Address(Some(ip), port) if of_family(ip) => Some(SocketAddr::new(*ip, *port)),
+            At::Balancer(Some(at), port) => at.parse().ok().filter(of_family).map(|ip| SocketAddr::new(ip, *port)),
+            At::AnyNode(Some(port)) | At::Node(_, port) => {
+                let mut addresses = self.analysis.cluster.nodes.get(node?)?.addresses.iter().map(|address| address.ip);
+                addresses.find(of_family).map(|ip| SocketAddr::new(ip, *port))
+            }
+            _ => None,
+        }
+    }
+
+    /// NP-23: policies that see the dialled address cannot be asked when it is not known.
+    fn unknown_address(&self, party: Party, step: &Step<'_>, flow: &Option<Flow>) -> Option<Finding> {
+        let sees = matches!(
+            self.analysis.profile.egress_service_view,
+            Some(EgressServiceView::PreDnat | EgressServiceView::Both)
+        );
+        let Party::Pod(pod) = party else { return None };
+        let isolated = self.analysis.compiled.is_isolated(pod, Direction::Egress);
+        let unknown = flow.is_some_and(|flow| flow.dialled.is_none());
+        let translated = matches!(step.entry.leads, Leads::Service { .. });
+        (sees && isolated && unknown && translated).then(|| Finding::undefined("NP-23", Knob::EgressServiceView))
+    }
+}
+
+/// One step from the rules of a node to endpoints.
+struct Step<'s> {
+    entry: &'s Entry,
+    port: &'s ServicePort,
+    group: &'s Group,
+    frontend: Frontend,
+    policy: TrafficPolicy,
+    balancer: Option<LoadBalancerKind>,
+}
+
+/// The rule behind an entry.
+fn rule_of(kind: WayKind) -> &'static str {
+    match kind {
+        WayKind::LoadBalancer => "SVC-21",
+        WayKind::NodePort => "SVC-20",
+        WayKind::ExternalIp => "SVC-17",
+        WayKind::ClusterIp => "SVC-1",
+        WayKind::HostPort => "HP-2",
+        WayKind::HostNetwork => "HN-1",
+        _ => "M-8",
+    }
+}
+
+/// NP-27: something that the cluster will give is taken as given.
+fn hypothetical(part: &mut Part) {
+    if !part.finding.flags.contains(&Flag::Hypothetical) {
+        part.finding.flags.push(Flag::Hypothetical);
+        part.finding.flags.sort_unstable();
+    }
+}
+
+/// Two views of one connection: what they agree on, or undefined (KP-9).
+fn either(one: Vec<Part>, other: Vec<Part>) -> Vec<Part> {
+    differing(one, other, || Finding::undefined("KP-9", Knob::KubeProxyMode))
+}
+
+/// On the destination's node, or elsewhere: what both say, or it depends on where they run (KP-3).
+fn placed(own: Vec<Part>, other: Vec<Part>) -> Vec<Part> {
+    differing(own, other, || Finding::if_only("NP-24", Proviso::Placement))
+}
+
+/// What two lists of parts of the same clients agree on; where they do not, `doubt`.
+fn differing(one: Vec<Part>, other: Vec<Part>, doubt: impl Fn() -> Finding) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for a in &one {
+        for b in &other {
+            let clients = match (&a.clients, &b.clients) {
+                (Clients::Party(_), _) | (_, Clients::Party(_)) => a.clients.clone(),
+                (Clients::Outside(x), Clients::Outside(y)) => {
+                    let both = x.intersection(y);
+                    if both.is_empty() {
+                        continue;
+                    }
+                    Clients::Outside(both)
+                }
+            };
+            let finding = if a.finding.verdict == b.finding.verdict {
+                a.finding.clone()
+            } else {
+                // Neither stops it for sure, and neither lets it through for sure.
+                Finding { flags: a.finding.flags.clone(), ..doubt() }
+            };
+            parts.push(Part { clients, finding, legs: a.legs.clone() });
+        }
+    }
+    parts
+}
