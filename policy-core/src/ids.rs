@@ -68,6 +68,15 @@ id_type!(
 );
 
 id_type!(
+    /// A Role or ClusterRole.
+    RoleId
+);
+id_type!(
+    /// A RoleBinding or ClusterRoleBinding.
+    BindingId
+);
+
+id_type!(
     /// A domain pattern of cluster-wide policies.
     DomainId
 );

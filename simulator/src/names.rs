@@ -98,7 +98,7 @@ impl<'a> Names<'a> {
         let may_be_meant = |pattern: &DomainPattern| match flow.destination {
             Party::Named(class) => Domains::new(self.cluster().cluster_policies.values()).matches(pattern, class),
             Party::Address(_) => true,
-            Party::Pod(_) => pattern.may_name_pods(),
+            Party::Pod(_) => pattern.may_name_pods(&self.analysis.profile.ways.cluster_domain),
             Party::Node(_) | Party::Somebody(_) => false,
         };
         let patterns = peers.iter().filter_map(|peer| match peer {

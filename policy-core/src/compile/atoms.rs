@@ -198,7 +198,9 @@ impl Atoms {
         };
         let by_nature = match holder {
             Holder::Pod => {
-                let may_be_named = is(&|block| matches!(block, Block::Domain(pattern) if pattern.may_name_pods()));
+                let may_be_named = is(
+                    &|block| matches!(block, Block::Domain(pattern) if pattern.may_name_pods(&profile.ways.cluster_domain)),
+                );
                 AddressClass { learned: may_be_named, ..AddressClass::default() }
             }
             Holder::Host(Some(node)) => {

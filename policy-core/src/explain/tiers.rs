@@ -192,7 +192,7 @@ fn domain_peer(analysis: &Analysis, pattern: &DomainPattern, question: &Question
         Seen::Address(address) => {
             (learned, format!("{who}: whether DNS gives {address} for it is not in the input (CNP-10)"))
         }
-        Seen::Pod(_) if pattern.may_name_pods() => {
+        Seen::Pod(_) if pattern.may_name_pods(&analysis.profile.ways.cluster_domain) => {
             (learned, format!("{who}: whether DNS gives the pod's address for it is not in the input (CNP-10)"))
         }
         Seen::Pod(_) | Seen::Host { .. } | Seen::Somebody(_) => {

@@ -9,11 +9,15 @@ use crate::lower::gateway::GatewayObjects;
 use crate::model::{ClusterPolicyKind, Name};
 use crate::snapshot::{
     Body, ClusterPolicyBody, ConfigMapBody, EndpointSliceBody, EndpointsBody, GatewayApiBody, IngressBody,
-    IngressClassBody, NetworkPolicyBody, NodeBody, Object, PodBody, ServiceBody, Snapshot, WorkloadBody,
+    IngressClassBody, NetworkPolicyBody, NodeBody, Object, PodBody, RoleBindingBody, RoleBody, ServiceAccountBody,
+    ServiceBody, Snapshot, WorkloadBody,
 };
 
 /// Namespace and name.
 pub(super) type Key = (Name, Name);
+
+/// Namespace, if it has one, and name.
+pub(super) type AccessKey = (Option<Name>, Name);
 
 /// Namespace, kind and name of an owner.
 pub(super) type OwnerKey = (Name, Name, Name);
@@ -45,6 +49,12 @@ pub(super) struct Input<'a> {
     pub(super) ingress_classes: BTreeMap<Name, (&'a Object, &'a IngressClassBody)>,
     /// ConfigMaps that a controller may read.
     pub(super) config_maps: BTreeMap<Key, (&'a Object, &'a ConfigMapBody)>,
+    /// Roles, and ClusterRoles without a namespace.
+    pub(super) roles: BTreeMap<AccessKey, (&'a Object, &'a RoleBody)>,
+    /// RoleBindings, and ClusterRoleBindings without a namespace.
+    pub(super) bindings: BTreeMap<AccessKey, (&'a Object, &'a RoleBindingBody)>,
+    /// ServiceAccounts.
+    pub(super) accounts: BTreeMap<Key, (&'a Object, &'a ServiceAccountBody)>,
     /// The Gateway API.
     pub(super) gateway_api: GatewayObjects<'a>,
 }
@@ -109,6 +119,16 @@ impl<'a> Input<'a> {
                 };
                 keep(&mut self.cluster_policies, (kind, name), object, &**body)
             }
+            // Rights alone make no namespace: nothing in it can be reached.
+            Body::Role(body) => {
+                let namespace = (&*object.kind == "Role").then_some(namespace);
+                keep(&mut self.roles, (namespace, name), object, &**body)
+            }
+            Body::RoleBinding(body) => {
+                let namespace = (&*object.kind == "RoleBinding").then_some(namespace);
+                keep(&mut self.bindings, (namespace, name), object, &**body)
+            }
+            Body::ServiceAccount(body) => keep(&mut self.accounts, (namespace, name), object, body),
             Body::GatewayApi(body) => {
                 if !matches!(**body, GatewayApiBody::Class(_)) {
                     self.namespaces.entry(namespace.clone()).or_default();

@@ -4,6 +4,7 @@
 //! and nothing is dropped silently: what cannot be used is a [`Diagnostic`] at its place. The result does not
 //! depend on the order of the input, and equal names, label sets and port lists share one allocation.
 
+mod access;
 mod addresses;
 mod cluster_policy;
 mod context;
@@ -57,8 +58,8 @@ impl Default for LowerOptions {
 
 /// Lowers a snapshot. Diagnostics are sorted by place.
 ///
-/// A policy or an Ingress that the API server would refuse (NP-31, CNP-12, ANP-1, ING-4) is reported with all its problems, left out, and
-/// [`Cluster::incomplete`] is set.
+/// What the API server would refuse (NP-31, CNP-12, ANP-1, SVC-27, ING-4 …) is reported with all its problems, left out,
+/// and [`Cluster::incomplete`] is set.
 #[must_use]
 pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagnostic>) {
     let mut context = Context::default();
@@ -70,6 +71,7 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
     let lowered = workloads::lower(&input, &namespaces, &nodes, &mut context);
     let policies = network_policy::lower(&input, &namespaces.ids, &mut context);
     let cluster_policies = cluster_policy::lower(&input, &mut context);
+    let rbac = access::lower(&input, &mut context);
     host_ports::warn_of_conflicts(&lowered.pods, &lowered.workloads, &namespaces, &mut context);
     let families = families(&lowered.pods);
     let services = services::lower(&input, &namespaces.ids, &families, options, &mut context);
@@ -90,7 +92,6 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
     cluster.pods = lowered.pods;
     cluster.services = services.services;
     cluster.slices = slices.slices;
-    let services_refused = services.refused || slices.refused;
     let gateway_api = gateway::lower(&input, &namespaces.ids, &cluster, &mut context);
 
     if cluster.workloads.is_empty() {
@@ -101,9 +102,11 @@ pub fn lower(snapshot: &Snapshot, options: &LowerOptions) -> (Cluster, Vec<Diagn
             ),
         );
     }
-    cluster.incomplete |= policies.refused || cluster_policies.refused || services_refused || gateway_api.refused;
+    cluster.incomplete |= policies.refused || cluster_policies.refused;
+    cluster.incomplete |= services.refused || slices.refused || rbac.refused || gateway_api.refused;
     cluster.policies = policies.policies;
     cluster.cluster_policies = cluster_policies.policies;
+    cluster.rbac = rbac.rbac;
     cluster.gateway_api = gateway_api.api;
     let services = ingress::Services::new(&cluster);
     let ingresses = ingress::lower(&input, &namespaces.ids, &services, &mut context);

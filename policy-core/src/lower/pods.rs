@@ -67,6 +67,10 @@ pub(super) fn pod(
         v4: addresses.v4,
         v6: addresses.v6,
         host_network,
+        service_account: service_account(body.spec.as_ref(), context),
+        automount: body.spec.as_ref().and_then(|spec| spec.automount_service_account_token),
+        cluster_dns: uses_cluster_dns(body.spec.as_ref()),
+        service_links: has_service_links(body.spec.as_ref()),
         ports: context.ports(ports),
         host_ports: context.host_ports(host_ports),
         ready: ready(object, status),
@@ -100,6 +104,10 @@ pub(super) fn template(
         v4: None,
         v6: None,
         host_network: is_host_network(spec),
+        service_account: service_account(spec, context),
+        automount: spec.and_then(|spec| spec.automount_service_account_token),
+        cluster_dns: uses_cluster_dns(spec),
+        service_links: has_service_links(spec),
         ports: context.ports(ports),
         host_ports: context.host_ports(host_ports),
         ready: None,
@@ -128,6 +136,32 @@ fn word(written: Option<&Name>, context: &mut Context) -> Option<Name> {
 
 fn is_host_network(spec: Option<&PodSpec>) -> bool {
     spec.and_then(|spec| spec.host_network).unwrap_or(false)
+}
+
+/// API-11: `default`, where the pod names none.
+fn service_account(spec: Option<&PodSpec>, context: &mut Context) -> Name {
+    let written = |name: &&Name| !name.is_empty();
+    let named = spec.and_then(|spec| {
+        let now = spec.service_account_name.as_ref().filter(written);
+        now.or_else(|| spec.service_account.as_ref().filter(written))
+    });
+    match named {
+        Some(name) => context.name(name),
+        None => context.name(&Name::from("default")),
+    }
+}
+
+/// DNS-1: a pod on the host's network has the host's resolver unless it asks for the cluster's.
+fn uses_cluster_dns(spec: Option<&PodSpec>) -> bool {
+    match spec.and_then(|spec| spec.dns_policy.as_deref()) {
+        None | Some("" | "ClusterFirst") => !is_host_network(spec),
+        Some(policy) => policy == "ClusterFirstWithHostNet",
+    }
+}
+
+/// API-12
+fn has_service_links(spec: Option<&PodSpec>) -> bool {
+    spec.and_then(|spec| spec.enable_service_links).unwrap_or(true)
 }
 
 fn status_addresses(status: &PodStatus, context: &mut Context) -> Addresses {

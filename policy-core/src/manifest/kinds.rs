@@ -27,6 +27,11 @@ pub(crate) enum Model {
     Ingress,
     IngressClass,
     ConfigMap,
+    Role,
+    ClusterRole,
+    RoleBinding,
+    ClusterRoleBinding,
+    ServiceAccount,
     GatewayClass,
     Gateway,
     ListenerSet,
@@ -40,9 +45,9 @@ pub(crate) enum Model {
     BackendTlsPolicy,
 }
 
-/// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`]. A
-/// kind that is served in several versions has several rows, the best version first.
-const MODELS: [(Model, &str, &str, &[&str]); 40] = [
+/// Name, current apiVersion, and the versions of old. They had the same shape, but for [`Model::has_old_shape`]. A kind
+/// that is served in several versions has several rows, the best version first.
+const MODELS: [(Model, &str, &str, &[&str]); 45] = [
     (Model::Namespace, "Namespace", "v1", &[]),
     (Model::Node, "Node", "v1", &[]),
     (Model::Pod, "Pod", "v1", &[]),
@@ -63,6 +68,16 @@ const MODELS: [(Model, &str, &str, &[&str]); 40] = [
     (Model::Ingress, "Ingress", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1", "extensions/v1beta1"]),
     (Model::IngressClass, "IngressClass", "networking.k8s.io/v1", &["networking.k8s.io/v1beta1"]),
     (Model::ConfigMap, "ConfigMap", "v1", &[]),
+    (Model::Role, "Role", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (Model::ClusterRole, "ClusterRole", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (Model::RoleBinding, "RoleBinding", "rbac.authorization.k8s.io/v1", &["rbac.authorization.k8s.io/v1beta1"]),
+    (
+        Model::ClusterRoleBinding,
+        "ClusterRoleBinding",
+        "rbac.authorization.k8s.io/v1",
+        &["rbac.authorization.k8s.io/v1beta1"],
+    ),
+    (Model::ServiceAccount, "ServiceAccount", "v1", &[]),
     (Model::GatewayClass, "GatewayClass", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
     (Model::GatewayClass, "GatewayClass", "gateway.networking.k8s.io/v1beta1", &[]),
     (Model::Gateway, "Gateway", "gateway.networking.k8s.io/v1", &["gateway.networking.k8s.io/v1alpha2"]),
@@ -86,7 +101,8 @@ const MODELS: [(Model, &str, &str, &[&str]); 40] = [
 ];
 
 /// Groups that belong to Kubernetes itself and hold, or have held, a kind that is read.
-const OWN_GROUPS: [&str; 6] = ["", "apps", "batch", "discovery.k8s.io", "extensions", "networking.k8s.io"];
+const OWN_GROUPS: [&str; 7] =
+    ["", "apps", "batch", "discovery.k8s.io", "extensions", "networking.k8s.io", "rbac.authorization.k8s.io"];
 
 impl Model {
     fn row(self) -> Option<&'static (Model, &'static str, &'static str, &'static [&'static str])> {
@@ -105,8 +121,15 @@ impl Model {
 
     /// Whether its objects live in a namespace.
     pub(crate) fn is_namespaced(self) -> bool {
-        !matches!(self, Model::Namespace | Model::Node | Model::IngressClass | Model::GatewayClass)
-            && !self.is_cluster_policy()
+        let of_the_cluster = [
+            Model::Namespace,
+            Model::Node,
+            Model::IngressClass,
+            Model::ClusterRole,
+            Model::ClusterRoleBinding,
+            Model::GatewayClass,
+        ];
+        !of_the_cluster.contains(&self) && !self.is_cluster_policy()
     }
 
     /// Whether its versions of old had fields of other names (ING-2).
@@ -124,17 +147,25 @@ impl Model {
             Model::Endpoints,
             Model::EndpointSlice,
         ];
-        few.contains(&self) || self.is_cluster_policy() || self.is_gateway_api()
-    }
-
-    /// Whether it belongs to the Gateway API.
-    pub(crate) fn is_gateway_api(self) -> bool {
-        self.api_version().starts_with("gateway.networking.")
+        few.contains(&self) || self.is_cluster_policy() || self.is_access() || self.is_gateway_api()
     }
 
     /// Whether its objects are held against the API's schema: what a ConfigMap says is its readers' business.
     pub(crate) fn has_schema(self) -> bool {
         self != Model::ConfigMap
+    }
+
+    /// Whether it says who may ask the API server for what.
+    pub(crate) fn is_access(self) -> bool {
+        matches!(
+            self,
+            Model::Role | Model::ClusterRole | Model::RoleBinding | Model::ClusterRoleBinding | Model::ServiceAccount
+        )
+    }
+
+    /// Whether it belongs to the Gateway API.
+    pub(crate) fn is_gateway_api(self) -> bool {
+        self.api_version().starts_with("gateway.networking.")
     }
 
     /// Whether it is a policy for the whole cluster.
@@ -220,7 +251,6 @@ const KINDS: &[(&str, &str, Effect)] = &[
     ("", "PodTemplate", Effect::None),
     ("", "ResourceQuota", Effect::None),
     ("", "Secret", Effect::None),
-    ("", "ServiceAccount", Effect::None),
     ("apps", "ControllerRevision", Effect::None),
     ("apps.openshift.io", "DeploymentConfig", Effect::Workload),
     ("argoproj.io", "AnalysisRun", Effect::Workload),
@@ -344,7 +374,6 @@ const GROUPS: &[(&str, Effect)] = &[
     ("projectcalico.org", Effect::Policy),
     ("projectcontour.io", Effect::Way),
     ("ray.io", Effect::Workload),
-    ("rbac.authorization.k8s.io", Effect::None),
     ("resource.k8s.io", Effect::None),
     ("scheduling.k8s.io", Effect::None),
     ("secrets-store.csi.x-k8s.io", Effect::None),
@@ -390,6 +419,13 @@ mod tests {
         assert_eq!(classify("networking.k8s.io/v2", "NetworkPolicy"), Class::WrongVersion(Model::NetworkPolicy));
         assert_eq!(classify("networking.k8s.io/v1", "NetworkPolcy"), Class::Misspelt(Model::NetworkPolicy));
         assert_eq!(classify("v1", "pod"), Class::Misspelt(Model::Pod));
+        let rbac = |version, kind| classify(&format!("rbac.authorization.k8s.io/{version}"), kind);
+        assert_eq!(rbac("v1", "ClusterRole"), Class::Modelled(Model::ClusterRole));
+        assert_eq!(rbac("v1beta1", "RoleBinding"), Class::Legacy(Model::RoleBinding));
+        assert_eq!(rbac("v2", "Role"), Class::WrongVersion(Model::Role));
+        assert_eq!(rbac("v1", "RoleBindng"), Class::Misspelt(Model::RoleBinding));
+        assert_eq!(classify("v1", "ServiceAcount"), Class::Misspelt(Model::ServiceAccount));
+        assert!(!Model::ClusterRoleBinding.is_namespaced() && Model::RoleBinding.is_namespaced());
         // ING-2
         for version in ["extensions/v1beta1", "networking.k8s.io/v1beta1"] {
             assert_eq!(classify(version, "Ingress"), Class::Legacy(Model::Ingress));
@@ -431,7 +467,6 @@ mod tests {
     fn other_kinds_say_what_ignoring_them_means() {
         for (version, kind, effect) in [
             ("v1", "Secret", Effect::None),
-            ("rbac.authorization.k8s.io/v1", "Role", Effect::None),
             ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicyList", Effect::Policy),
             ("policy.networking.k8s.io/v1alpha1", "ExternalNetworkSet", Effect::Policy),

@@ -9,6 +9,7 @@
 //! (`uid` and `resourceVersion` are there) do not, and large JSON dumps of them are read without a tree.
 //! Reading never fails and never stops at the first problem.
 
+mod access;
 mod combine;
 mod decode;
 mod document;
@@ -20,6 +21,7 @@ mod kinds;
 mod names;
 mod object;
 mod old_ingress;
+mod peek;
 mod pieces;
 mod scalar;
 mod schema;

@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     TooLong(usize),
     /// Characters that a name cannot have.
     Characters,
+    /// What cannot be a segment of a path.
+    Segment,
 }
 
 /// A DNS-1123 label: at most 63 of `a-z`, `0-9`, `-`, with no `-` at the ends.
@@ -39,6 +41,12 @@ pub(crate) fn subdomain(text: &str) -> Result<(), Fault> {
     if text.split('.').all(part) { Ok(()) } else { Err(Fault::Characters) }
 }
 
+/// A segment of a path: no `/`, no `%`, and neither `.` nor `..`.
+fn segment(text: &str) -> Result<(), Fault> {
+    let valid = !text.is_empty() && !text.contains(['/', '%']) && !matches!(text, "." | "..");
+    if valid { Ok(()) } else { Err(Fault::Segment) }
+}
+
 /// IN-15
 pub(crate) fn check(
     text: Text<'_>,
@@ -49,7 +57,12 @@ pub(crate) fn check(
 ) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let place = |path: &[&str]| node.at(path).map(|node| text.node(node)).or(head.kind.span);
-    let rule = if model == Model::Namespace { label } else { subdomain };
+    let rule = match model {
+        Model::Namespace => label,
+        // `system:node` is a good name for a role, for an account it is not.
+        _ if model.is_access() && model != Model::ServiceAccount => segment,
+        _ => subdomain,
+    };
     match (metadata.name.as_deref(), metadata.generate_name.as_deref()) {
         (None | Some(""), None | Some("")) => {
             // A name of the wrong type has been reported already.
@@ -94,6 +107,8 @@ fn fault(
         Fault::TooLong(limit) => {
             Diagnostic::warning("IN-15", place, format!("the {what} is longer than {limit} characters"))
         }
+        Fault::Segment => Diagnostic::warning("IN-15", place, format!("`{written}` is not a {what}"))
+            .help(format!("a {what} has no `/` and no `%`, and is neither `.` nor `..`")),
         Fault::Characters => Diagnostic::warning("IN-15", place, format!("`{written}` is not a {what}"))
             .help(format!("a {what} has lower-case letters, digits and `-`, and ends in a letter or digit")),
     };

@@ -154,6 +154,9 @@ fn body(context: &Context<'_>, node: &Node<'_>, model: Model) -> Body {
         Model::ClusterNetworkPolicy | Model::AdminNetworkPolicy | Model::BaselineAdminNetworkPolicy => {
             Body::ClusterPolicy(Box::new(context.decode(node)))
         }
+        Model::Role | Model::ClusterRole => Body::Role(Box::new(context.decode(node))),
+        Model::RoleBinding | Model::ClusterRoleBinding => Body::RoleBinding(Box::new(context.decode(node))),
+        Model::ServiceAccount => Body::ServiceAccount(context.decode(node)),
         model if model.is_gateway_api() => Body::GatewayApi(Box::new(gateway_api(context, node, model))),
         _ => Body::Workload(Box::new(workload(context.decode(node), model))),
     }

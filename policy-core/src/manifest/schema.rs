@@ -23,6 +23,7 @@ use serde::de::IgnoredAny;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::snapshot::gateway;
 
+use super::access::{ClusterRole, Role, RoleBinding, ServiceAccount};
 use super::decode::Context;
 use super::findings::Text;
 use super::kinds::Model;
@@ -151,6 +152,10 @@ pub(crate) fn check(
         Model::Ingress => run::<IngressSpec, IngressStatus>(&context, node),
         Model::IngressClass => run::<IngressClassSpec, IgnoredAny>(&context, node),
         Model::ConfigMap => {}
+        Model::Role => drop(context.decode::<Role>(node)),
+        Model::ClusterRole => drop(context.decode::<ClusterRole>(node)),
+        Model::RoleBinding | Model::ClusterRoleBinding => drop(context.decode::<RoleBinding>(node)),
+        Model::ServiceAccount => drop(context.decode::<ServiceAccount>(node)),
         Model::GatewayClass => run::<gateway::GatewayClassSpec, IgnoredAny>(&context, node),
         Model::Gateway => run::<gateway::GatewaySpec, IgnoredAny>(&context, node),
         Model::ListenerSet | Model::XListenerSet => run::<gateway::ListenerSetSpec, IgnoredAny>(&context, node),

@@ -106,7 +106,12 @@ pub(crate) fn unread(text: Text<'_>, node: &Node<'_>, model: Model) -> Vec<Unrea
         | Model::BaselineAdminNetworkPolicy
         | Model::Ingress
         | Model::IngressClass
-        | Model::ConfigMap => {}
+        | Model::ConfigMap
+        | Model::Role
+        | Model::ClusterRole
+        | Model::RoleBinding
+        | Model::ClusterRoleBinding
+        | Model::ServiceAccount => {}
         model if model.is_gateway_api() => {}
         Model::NetworkPolicy => {
             if let Some(entry) = node.entry("status").filter(|entry| !entry.value.entries().is_empty()) {

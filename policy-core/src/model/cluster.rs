@@ -8,7 +8,7 @@ use crate::ids::{ClusterPolicyId, IdVec, IngressId, NamespaceId, NodeId, PodId, 
 use crate::model::ingress::{ControllerPods, Ingress, IngressClass};
 use ipnet::IpNet;
 
-use crate::model::{ClusterPolicy, Family, GatewayApi, LabelSet, Name, NetworkPolicy, Protocol, Service, Slice};
+use crate::model::{ClusterPolicy, Family, GatewayApi, LabelSet, Name, NetworkPolicy, Protocol, Rbac, Service, Slice};
 use crate::snapshot::Effect;
 use crate::source::Span;
 
@@ -37,6 +37,8 @@ pub struct Cluster {
     pub ingress_classes: Vec<IngressClass>,
     /// Ingress controllers whose pods are in the input (ING-16), by namespace, class.
     pub controllers: Vec<ControllerPods>,
+    /// Who may ask the API server for what (API-2).
+    pub rbac: Rbac,
     /// Gateways and the routes on them.
     pub gateway_api: GatewayApi,
     /// Objects that could change an answer and are not modelled.
@@ -206,6 +208,14 @@ pub struct Pod {
     pub v6: Option<Ipv6Addr>,
     /// `hostNetwork: true` (NP-22).
     pub host_network: bool,
+    /// The ServiceAccount of its namespace in whose name it asks the API server (API-11).
+    pub service_account: Name,
+    /// Whether the account's token is mounted, where the pod itself says so (API-11).
+    pub automount: Option<bool>,
+    /// Whether names are asked of the cluster's DNS (DNS-1).
+    pub cluster_dns: bool,
+    /// Whether it is told of Services in environment variables (API-12).
+    pub service_links: bool,
     /// Declared ports: containers first, then native sidecars (NP-16).
     pub ports: Arc<[ContainerPort]>,
     /// Its ports on its node's addresses (HP-2, HP-6).

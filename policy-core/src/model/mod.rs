@@ -4,6 +4,7 @@
 //! evaluators ([`spec`](crate::spec) and [`compile`](mod@crate::compile)) share this module and nothing more.
 
 pub mod address;
+pub mod api_server;
 pub mod cluster;
 pub mod delivery;
 pub mod flow;
@@ -18,6 +19,7 @@ pub mod policy;
 pub mod ports;
 pub mod premise;
 pub mod profile;
+pub mod rbac;
 pub mod service;
 pub mod tier;
 pub mod verdict;
@@ -40,6 +42,7 @@ pub use labels::{LabelSet, Name, Operator, Requirement, Selector};
 pub use policy::{Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, Peers, PortMatch, PortRule, Ports, Rule};
 pub use ports::{PortSet, Protocol};
 pub use profile::{Knob, Profile, ProfileError};
+pub use rbac::{Access, AccessRequest, AccessRule, Binding, Grant, Rbac, Role, User, Who};
 pub use service::{
     Conditions, Exposure, IpMode, LoadBalancer, LoadBalancerAddress, LoadBalancerIngress, NodePort, Service,
     ServiceKind, ServicePort, Slice, SliceEndpoint, SlicePort, TargetPort, TrafficPolicy,

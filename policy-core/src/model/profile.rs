@@ -80,6 +80,8 @@ knobs! {
     ServiceCidrs = "service_cidrs" ["none|CIDR,CIDR…"],
     /// The domain of the cluster's names (DNS-1).
     ClusterDomain = "cluster_domain" ["cluster.local|DOMAIN"],
+    /// For which pods DNS has names made of their addresses (DNS-5).
+    DnsPodNames = "dns_pod_names" ["insecure|verified|disabled"],
     /// The sources outside that reach pod addresses (W-POD).
     PodCidrRoutable = "pod_cidr_routable" ["false|true|CIDR,CIDR…"],
     /// The sources outside that reach Service addresses (W-CIP).

@@ -309,15 +309,12 @@ impl Domains {
     }
 }
 
-/// The names that the cluster's own DNS gives to Services and pods end so.
-const CLUSTER_DOMAIN: &str = "cluster.local";
-
 impl DomainPattern {
-    /// Whether names of pods may be meant (CNP-10).
+    /// Whether names of pods may be meant: those in the domain of the cluster's own DNS, or above it (CNP-10, DNS-1).
     #[must_use]
-    pub fn may_name_pods(&self) -> bool {
-        let inside = *self.name == *CLUSTER_DOMAIN || self.name.ends_with(&format!(".{CLUSTER_DOMAIN}"));
-        inside || (self.below && CLUSTER_DOMAIN.ends_with(&format!(".{}", self.name)))
+    pub fn may_name_pods(&self, cluster_domain: &str) -> bool {
+        let inside = *self.name == *cluster_domain || self.name.ends_with(&format!(".{cluster_domain}"));
+        inside || (self.below && cluster_domain.ends_with(&format!(".{}", self.name)))
     }
 }
 

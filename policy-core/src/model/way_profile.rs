@@ -68,6 +68,17 @@ words! {
     }
 }
 words! {
+    /// For which pods DNS has names made of their addresses (DNS-5).
+    DnsPodNames {
+        /// For any address, whether a pod has it or not.
+        Insecure = "insecure",
+        /// For the pods that there are.
+        Verified = "verified",
+        /// For none.
+        Disabled = "disabled",
+    }
+}
+words! {
     /// What a load balancer does with packets (SVC-22, SVC-23).
     LoadBalancerKind {
         /// It hands them on as they are, to the address of the load balancer.
@@ -197,6 +208,8 @@ pub struct WayProfile {
     pub service_cidrs: AddressSet,
     /// [`Knob::ClusterDomain`], in lower case.
     pub cluster_domain: Name,
+    /// [`Knob::DnsPodNames`].
+    pub dns_pod_names: DnsPodNames,
     /// [`Knob::PodCidrRoutable`]: the sources outside that reach pod addresses.
     pub pod_cidr_routable: AddressSet,
     /// [`Knob::ServiceCidrRoutable`]: the sources outside that reach Service addresses.
@@ -242,6 +255,7 @@ impl Default for WayProfile {
             nodeport_range: (30000, 32767),
             service_cidrs: AddressSet::empty(),
             cluster_domain: Name::from("cluster.local"),
+            dns_pod_names: DnsPodNames::default(),
             pod_cidr_routable: AddressSet::empty(),
             service_cidr_routable: AddressSet::empty(),
             node_addresses_public: NodeAddressesPublic::default(),
@@ -297,6 +311,7 @@ impl WayProfile {
                 };
                 self.cluster_domain = domain.split('.').all(is_label).then(|| Name::from(domain))?;
             }
+            Knob::DnsPodNames => self.dns_pod_names = DnsPodNames::parse(value)?,
             Knob::PodCidrRoutable => self.pod_cidr_routable = sources(value)?,
             Knob::ServiceCidrRoutable => self.service_cidr_routable = sources(value)?,
             Knob::NodeAddressesPublic => self.node_addresses_public = NodeAddressesPublic::parse(value)?,
@@ -365,6 +380,7 @@ impl WayProfile {
             Knob::NodePortRange => format!("{}-{}", self.nodeport_range.0, self.nodeport_range.1),
             Knob::ServiceCidrs => addresses(&self.service_cidrs),
             Knob::ClusterDomain => self.cluster_domain.to_string(),
+            Knob::DnsPodNames => self.dns_pod_names.as_str().to_owned(),
             Knob::PodCidrRoutable => addresses(&self.pod_cidr_routable),
             Knob::ServiceCidrRoutable => addresses(&self.service_cidr_routable),
             Knob::NodeAddressesPublic => self.node_addresses_public.as_str().to_owned(),

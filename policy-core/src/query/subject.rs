@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::ids::{NamespaceId, NodeId, PodId, WorkloadId};
-use crate::model::{Cluster, DomainPattern, Name, Protocol, WorkloadKind};
+use crate::model::{Cluster, DomainPattern, Name, Profile, Protocol, WorkloadKind};
 use crate::near::near;
 
 /// One end of a question, possibly many parties (M-1, M-3).
@@ -186,8 +186,13 @@ impl Subject {
     ///
     /// # Errors
     /// [`SubjectError`] with the near matches.
-    pub fn parse_destination(cluster: &Cluster, namespace: Option<&str>, text: &str) -> Result<Self, SubjectError> {
-        Self::look_up_destination(cluster, namespace, text).map_err(|mut error| {
+    pub fn parse_destination(
+        cluster: &Cluster,
+        profile: &Profile,
+        namespace: Option<&str>,
+        text: &str,
+    ) -> Result<Self, SubjectError> {
+        Self::look_up_destination(cluster, profile, namespace, text).map_err(|mut error| {
             if error.problem == SubjectProblem::Unknown {
                 error.near = suggestions(cluster, text);
             }
@@ -199,10 +204,15 @@ impl Subject {
     ///
     /// # Errors
     /// [`SubjectError`].
-    pub fn look_up_destination(cluster: &Cluster, namespace: Option<&str>, text: &str) -> Result<Self, SubjectError> {
+    pub fn look_up_destination(
+        cluster: &Cluster,
+        profile: &Profile,
+        namespace: Option<&str>,
+        text: &str,
+    ) -> Result<Self, SubjectError> {
         match Self::look_up(cluster, namespace, text) {
             Err(unknown) if unknown.problem == SubjectProblem::Unknown => {
-                domain_name(cluster, text).unwrap_or(Err(unknown))
+                domain_name(cluster, profile, text).unwrap_or(Err(unknown))
             }
             known => known,
         }
@@ -248,7 +258,7 @@ impl Subject {
 }
 
 /// The DNS name of something outside; `None` for what cannot be one.
-fn domain_name(cluster: &Cluster, text: &str) -> Option<Result<Subject, SubjectError>> {
+fn domain_name(cluster: &Cluster, profile: &Profile, text: &str) -> Option<Result<Subject, SubjectError>> {
     let refuse = |problem| Some(Err(error(text, problem, Vec::new())));
     let pattern = DomainPattern::parse(text).ok()?;
     if text.starts_with('*') {
@@ -261,7 +271,7 @@ fn domain_name(cluster: &Cluster, text: &str) -> Option<Result<Subject, SubjectE
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    if last == "svc" || pattern.may_name_pods() {
+    if last == "svc" || pattern.may_name_pods(&profile.ways.cluster_domain) {
         return refuse(SubjectProblem::NotModelled("names of Services are not modelled yet"));
     }
     // `web.shop`: pods ask for the Service of that name first.
@@ -375,9 +385,14 @@ impl Target {
     ///
     /// # Errors
     /// [`SubjectError`] when the subject or the port cannot be read.
-    pub fn parse(cluster: &Cluster, namespace: Option<&str>, text: &str) -> Result<Self, SubjectError> {
+    pub fn parse(
+        cluster: &Cluster,
+        profile: &Profile,
+        namespace: Option<&str>,
+        text: &str,
+    ) -> Result<Self, SubjectError> {
         let (subject, port) = split_port(text);
-        let subject = Subject::parse_destination(cluster, namespace, subject)?;
+        let subject = Subject::parse_destination(cluster, profile, namespace, subject)?;
         let port = match port {
             None => PortAsk::Any,
             Some(port) => {
@@ -449,8 +464,8 @@ mod tests {
     #[test]
     fn a_name_with_a_dot_that_nothing_bears_is_a_dns_name() {
         // CNP-10
-        let cluster = cluster();
-        let read = |text: &str| Subject::parse_destination(&cluster, None, text);
+        let (cluster, profile) = (cluster(), Profile::default());
+        let read = |text: &str| Subject::parse_destination(&cluster, &profile, None, text);
         for (text, name) in [
             ("latest.blog.kubernetes.io", "latest.blog.kubernetes.io"),
             ("Example.ORG", "example.org"),
@@ -473,8 +488,8 @@ mod tests {
     #[test]
     fn what_is_no_dns_name_is_refused_for_what_it_is() {
         // CNP-10
-        let cluster = cluster();
-        let why = |text: &str| match Subject::parse_destination(&cluster, None, text) {
+        let (cluster, profile) = (cluster(), Profile::default());
+        let why = |text: &str| match Subject::parse_destination(&cluster, &profile, None, text) {
             Err(error) => error.problem,
             Ok(subject) => panic!("{text} is {subject:?}"),
         };
@@ -486,5 +501,15 @@ mod tests {
             assert!(matches!(why(inside), SubjectProblem::NotModelled(_)), "{inside}");
         }
         assert!(matches!(why("*.example.org"), SubjectProblem::Malformed(_)));
+    }
+
+    #[test]
+    fn which_names_are_the_clusters_own_the_profile_says() {
+        // DNS-1
+        let mut profile = Profile::default();
+        profile.set("cluster_domain", "k8s.example.org").unwrap();
+        let read = |text: &str| Subject::parse_destination(&cluster(), &profile, None, text);
+        assert!(read("a.cluster.local").is_ok());
+        assert!(matches!(read("a.k8s.example.org").unwrap_err().problem, SubjectProblem::NotModelled(_)));
     }
 }

@@ -4,6 +4,7 @@
 //! reader's business: see [`manifest`](crate::manifest). Nothing here is interpreted: defaults, validation and
 //! ownership belong to [`lower`](crate::lower).
 
+mod access;
 mod flags;
 pub mod gateway;
 mod ingress;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 use crate::source::{Span, Spanned};
 
+pub use access::{AccessRule, AggregationRule, RoleBindingBody, RoleBody, RoleRef, ServiceAccountBody, Subject};
 pub use flags::{Flags, Variables};
 pub use gateway::GatewayApiBody;
 pub use ingress::{
@@ -101,6 +103,12 @@ pub enum Body {
     IngressClass(Box<IngressClassBody>),
     /// v1 ConfigMap with something that an Ingress controller may read (ING-31).
     ConfigMap(Box<ConfigMapBody>),
+    /// rbac.authorization.k8s.io Role or ClusterRole.
+    Role(Box<RoleBody>),
+    /// rbac.authorization.k8s.io RoleBinding or ClusterRoleBinding.
+    RoleBinding(Box<RoleBindingBody>),
+    /// v1 ServiceAccount.
+    ServiceAccount(ServiceAccountBody),
     /// v1 Service.
     Service(Box<ServiceBody>),
     /// v1 Endpoints.
@@ -116,7 +124,7 @@ pub enum Body {
 /// How an object that is not modelled could change an answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Effect {
-    /// It cannot: ConfigMap, ServiceAccount, StorageClass ….
+    /// It cannot: ConfigMap, LimitRange, StorageClass ….
     None,
     /// It may allow or deny flows: CiliumNetworkPolicy, AuthorizationPolicy ….
     Policy,

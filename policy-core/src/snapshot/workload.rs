@@ -68,6 +68,16 @@ pub struct PodSpec {
     pub node_name: Option<Arc<str>>,
     /// `hostNetwork`.
     pub host_network: Option<bool>,
+    /// `serviceAccountName`.
+    pub service_account_name: Option<Arc<str>>,
+    /// `serviceAccount`, its name of old.
+    pub service_account: Option<Arc<str>>,
+    /// `automountServiceAccountToken`.
+    pub automount_service_account_token: Option<bool>,
+    /// `dnsPolicy`.
+    pub dns_policy: Option<Arc<str>>,
+    /// `enableServiceLinks`.
+    pub enable_service_links: Option<bool>,
     /// `hostname` (DNS-2).
     pub hostname: Option<Arc<str>>,
     /// `subdomain` (DNS-2).

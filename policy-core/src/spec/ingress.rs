@@ -511,7 +511,7 @@ impl<'a> Question<'a> {
                     None => (false, text.len(), Some(path.starts_with(&text))),
                 },
             };
-            let named = kong.methods.iter().any(|method| *method == self.request.method);
+            let named = kong.methods.contains(&self.request.method);
             let takes_method = kong.methods.is_empty() || named;
             let takes_headers = kong.headers.iter().all(|(name, values)| {
                 let value = self.request.header(name);

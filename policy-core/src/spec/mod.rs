@@ -246,7 +246,11 @@ impl Spec<'_> {
                 let domains = Domains::new(self.cluster.cluster_policies.values());
                 if domains.matches(pattern, class) { Hit::Maybe(Doubts::DNS) } else { Hit::No }
             }
-            (TierPeer::Domain { pattern, .. }, Seen::Pod(_)) if pattern.may_name_pods() => Hit::Maybe(Doubts::DNS),
+            (TierPeer::Domain { pattern, .. }, Seen::Pod(_))
+                if pattern.may_name_pods(&self.profile.ways.cluster_domain) =>
+            {
+                Hit::Maybe(Doubts::DNS)
+            }
             _ => Hit::No,
         }
     }

@@ -1,9 +1,13 @@
 //! The ways into pods, made fast: endpoints by index, captures by hash.
 //!
 //! [`Ways`] is to [`spec`](crate::spec) what the compiled tables are for policies: it must agree with it on every
-//! packet.
+//! packet. Beside it stand the ways that have no compiled form: [`api_server`], and the names of [`dns`].
 
+pub mod api_access;
+pub mod api_server;
 pub mod clients;
+pub mod dial;
+pub mod dns;
 pub mod endpoints;
 pub mod entry;
 pub mod exposure;
@@ -12,7 +16,9 @@ pub mod gateway;
 pub mod host_ports;
 pub mod ingress;
 pub mod kube_proxy;
+pub mod kubectl_proxy;
 pub mod proxied;
+mod ready;
 pub mod requests;
 pub mod walk;
 
@@ -37,6 +43,8 @@ pub struct Ways {
     pub host_ports: HostPorts,
     /// Ingress controllers and Gateways; a [`ProxyId`](crate::ids::ProxyId) is a position here.
     pub proxies: Vec<Proxy>,
+    /// Gateways once more, by themselves: they end the list of proxies.
+    pub gateways: Gateways,
     /// Which controllers serve which Ingresses, and what nobody serves.
     pub claims: Claims,
     /// Ingresses and paths that a controller passes over.
@@ -48,15 +56,14 @@ impl Ways {
     #[must_use]
     pub fn new(cluster: &Cluster, profile: &Profile) -> Self {
         let ingress::IngressRoutes { proxies, claims, left_out } = ingress::routes(cluster, &profile.ways);
+        let gateways = Gateways::new(cluster, &profile.ways);
+        let proxies = proxies.into_iter().map(|(_, proxy)| proxy).chain(gateways.proxies.iter().cloned());
         Self {
             endpoints: Endpoints::new(cluster, profile),
             kube_proxy: KubeProxy::new(cluster),
             host_ports: HostPorts::new(cluster),
-            proxies: proxies
-                .into_iter()
-                .map(|(_, proxy)| proxy)
-                .chain(Gateways::new(cluster, &profile.ways).proxies)
-                .collect(),
+            proxies: proxies.collect(),
+            gateways,
             claims,
             left_out,
         }

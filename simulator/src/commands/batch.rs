@@ -138,8 +138,6 @@ enum Side {
     Destination,
 }
 
-type LookUp = fn(&Cluster, Option<&str>, &str) -> Result<Subject, SubjectError>;
-
 /// A question as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -244,16 +242,19 @@ impl<'a> Desk<'a> {
     }
 
     fn subject(&self, text: &str, side: Side, memory: &mut Memory) -> Result<Subject, Wrong> {
-        let (names, look_up): (_, LookUp) = match side {
-            Side::Source => (&mut memory.subjects, Subject::look_up),
-            Side::Destination => (&mut memory.targets, Subject::look_up_destination),
+        let names = match side {
+            Side::Source => &mut memory.subjects,
+            Side::Destination => &mut memory.targets,
         };
         let known = match names.get(text) {
             Some(known) => known,
             None => {
-                let cluster = &self.session.analysis.cluster;
+                let (cluster, profile) = (&self.session.analysis.cluster, &self.session.analysis.profile);
                 let namespace = self.session.namespace.as_deref();
-                let mut read = look_up(cluster, namespace, text);
+                let mut read = match side {
+                    Side::Source => Subject::look_up(cluster, namespace, text),
+                    Side::Destination => Subject::look_up_destination(cluster, profile, namespace, text),
+                };
                 let unknown = matches!(&read, Err(error) if error.problem == SubjectProblem::Unknown);
                 if unknown && memory.compared < COMPARED {
                     memory.compared += 1;

@@ -23,7 +23,7 @@ impl Session {
 
     /// A destination with its port.
     pub(crate) fn target(&self, text: &str) -> Result<Target, Failure> {
-        Target::parse(&self.analysis.cluster, self.namespace.as_deref(), text).map_err(unknown)
+        Target::parse(&self.analysis.cluster, &self.analysis.profile, self.namespace.as_deref(), text).map_err(unknown)
     }
 
     pub(crate) fn names(&self) -> Names<'_> {

@@ -1,6 +1,7 @@
 //! Lifecycle, enforcement, implementations, names: NP-27, NP-32, A38, CIL-2, DNS-7.
 
-use policy_core::model::Flag;
+use policy_core::model::{Condition, Flag};
+use policy_core::ways::dns::Resolution;
 
 use super::fx::{Allowed, Denied, NoListener, NoRoute, fx};
 
@@ -29,12 +30,16 @@ fn tv_41_without_enforcement_policies_say_nothing() {
 
 #[test]
 fn tv_44_a_leg_to_an_address_needs_no_names() {
-    // DNS-7. The half that dials by name (conditional on the way to the cluster's DNS) comes with Services.
+    // DNS-6, DNS-7
     let to = "[{namespaceSelector: {matchLabels: {team: a}}, podSelector: {matchLabels: {app: web}}}]";
     let spec = format!("{{podSelector: {{}}, policyTypes: [Egress], egress: [{{to: {to}, ports: [{{port: 8080}}]}}]}}");
     let fx = fx().policy("y", &spec).set("dns_required", "true");
     fx.leg("y/cli", "x/web:8080", "10.96.0.10:80", None, Allowed);
     fx.check("y/cli", "z/job:53/udp", Denied);
+    // By name it hinges on the way to the cluster's DNS, which the policy does not let through.
+    assert!(matches!(fx.resolve("y/cli", "websvc.x"), Resolution::ClusterIp(_)));
+    assert_eq!(fx.hinges("y/cli"), Some(Condition::Dns));
+    assert_eq!(fx.hinges("z/job"), None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::snapshot::Body;
 
-const POD: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a-1","namespace":"shop","uid":"u1","resourceVersion":"7","labels":{"app":"a","esc\"aped":"\u00e9"},"annotations":{"linkerd.io/inject":"enabled","x":"y"},"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"a","uid":"r1","controller":true}],"deletionTimestamp":null,"managedFields":[{"manager":"m"}]},"spec":{"nodeName":"n1","hostNetwork":false,"containers":[{"name":"c","ports":[{"name":"http","containerPort":80,"hostPort":8080,"hostIP":"192.168.0.1","protocol":"TCP"}]}],"hostname":"a","subdomain":"web","initContainers":[{"name":"i","restartPolicy":"Always"}],"brandNew":true},"status":{"phase":"Running","podIP":"10.0.0.1","podIPs":[{"ip":"10.0.0.1"},{"ip":"fd00::1"}],"hostIP":"192.168.0.1","conditions":[{"type":"PodScheduled","status":"True","lastProbeTime":null},{"type":"Ready","status":"False"}]}}"#;
+const POD: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a-1","namespace":"shop","uid":"u1","resourceVersion":"7","labels":{"app":"a","esc\"aped":"\u00e9"},"annotations":{"linkerd.io/inject":"enabled","x":"y"},"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"a","uid":"r1","controller":true}],"deletionTimestamp":null,"managedFields":[{"manager":"m"}]},"spec":{"nodeName":"n1","hostNetwork":false,"containers":[{"name":"c","ports":[{"name":"http","containerPort":80,"hostPort":8080,"hostIP":"192.168.0.1","protocol":"TCP"}]}],"hostname":"a","subdomain":"web","serviceAccountName":"web","serviceAccount":"web","automountServiceAccountToken":false,"dnsPolicy":"None","enableServiceLinks":true,"initContainers":[{"name":"i","restartPolicy":"Always"}],"brandNew":true},"status":{"phase":"Running","podIP":"10.0.0.1","podIPs":[{"ip":"10.0.0.1"},{"ip":"fd00::1"}],"hostIP":"192.168.0.1","conditions":[{"type":"PodScheduled","status":"True","lastProbeTime":null},{"type":"Ready","status":"False"}]}}"#;
 const POLICY: &str = r#"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"p","namespace":"shop","uid":"u2","resourceVersion":"8"},"spec":{"podSelector":{},"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.0/8"}}]}],"brandNew":1}}"#;
 const JOB: &str = r#"{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"j","uid":"u3","resourceVersion":"9"},"spec":{"template":{"metadata":{"labels":{"a":"b"},"annotations":{"sidecar.istio.io/inject":"true"}},"spec":{"containers":[{"ports":[{"hostIP":"1.2.3.4"}]}]}}},"status":{"conditions":[{"type":"Failed","status":"True"}]}}"#;
 const NODE: &str = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1","uid":"u4","resourceVersion":"1"},"spec":{"podCIDR":"10.0.0.0/24","podCIDRs":["10.0.0.0/24","fd00::/64"],"taints":[]},"status":{"addresses":[{"type":"InternalIP","address":"192.168.0.1"}]}}"#;
@@ -12,6 +12,9 @@ const SECRET: &str =
 const SERVICE: &str = r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"shop","uid":"u7","resourceVersion":"3"},"spec":{"clusterIP":"10.96.0.1","ports":[{"port":80,"targetPort":"http","brandNew":1}],"selector":{"app":"a"}},"status":{"loadBalancer":{}}}"#;
 const SLICE: &str = r#"{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"web-1","namespace":"shop","uid":"u8","resourceVersion":"4","labels":{"kubernetes.io/service-name":"web"}},"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":true},"nodeName":"n1"}],"ports":[{"name":"","port":80,"protocol":"TCP"}]}"#;
 const ENDPOINTS: &str = r#"{"apiVersion":"v1","kind":"Endpoints","metadata":{"name":"web","namespace":"shop","uid":"u9","resourceVersion":"5"},"subsets":[{"addresses":[{"ip":"10.0.0.1"}],"ports":[{"port":80}]}]}"#;
+const ROLE: &str = r#"{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":"system:web","uid":"u10","resourceVersion":"6"},"rules":[{"apiGroups":[""],"resources":["pods/proxy"],"verbs":["get"],"brandNew":1}],"aggregationRule":{"clusterRoleSelectors":[{"matchLabels":{"a":"b"}}]}}"#;
+const BINDING: &str = r#"{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","metadata":{"name":"web","namespace":"shop","uid":"u11","resourceVersion":"6"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"system:web"},"subjects":[{"kind":"ServiceAccount","name":"web","namespace":"shop"}]}"#;
+const ACCOUNT: &str = r#"{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"web","namespace":"shop","uid":"u12","resourceVersion":"6"},"automountServiceAccountToken":false,"secrets":[]}"#;
 const CLUSTER_POLICY: &str = r#"{"apiVersion":"policy.networking.k8s.io/v1alpha2","kind":"ClusterNetworkPolicy","metadata":{"name":"c","uid":"u6","resourceVersion":"2"},"spec":{"tier":"Admin","priority":5,"subject":{"namespaces":{}},"ingress":[{"action":"Deny","from":[{"brandNew":{}}]}]},"status":{"conditions":[]}}"#;
 const CONTROLLER: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"ctl","namespace":"shop","uid":"u20","resourceVersion":"7"},"spec":{"containers":[{"name":"c","command":["/nginx"],"args":["--v=2","--ingress-class","public","--tcp-services-configmap=shop/tcp"],"env":[{"name":"POD_NAME","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}},{"name":"CONTROLLER_INGRESS_CLASS","value":"kong"}]}]}}"#;
 const INGRESS: &str = r#"{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"i","namespace":"shop","uid":"u21","resourceVersion":"7","creationTimestamp":"2024-01-01T00:00:00Z","annotations":{"nginx.ingress.kubernetes.io/app-root":"/x"}},"spec":{"ingressClassName":"public","rules":[{"host":"h","http":{"paths":[{"path":"/","pathType":"Prefix","backend":{"service":{"name":"a","port":{"number":80}}}}]}}]},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}}"#;
@@ -65,7 +68,7 @@ fn content(snapshot: &Snapshot) -> Vec<String> {
 
 #[test]
 fn a_dump_reads_the_same_without_and_with_a_tree() {
-    let all = [POD, POLICY, JOB, NODE, SECRET, CLUSTER_POLICY, SERVICE, SLICE, ENDPOINTS];
+    let all = [POD, POLICY, JOB, NODE, SECRET, CLUSTER_POLICY, SERVICE, SLICE, ENDPOINTS, ROLE, BINDING, ACCOUNT];
     let list = format!(r#"{{"apiVersion":"v1","items":[{}],"kind":"List","metadata":{{}}}}"#, all.join(",\n"));
     let (fast, problems) = json(&list);
     assert_eq!(problems, Vec::<String>::new());
@@ -73,13 +76,24 @@ fn a_dump_reads_the_same_without_and_with_a_tree() {
     let (slow, problems) = reading_with(&[("a.yaml", &all.join("\n---\n"))], &ReadOptions::default());
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(content(&fast), content(&slow));
-    assert_eq!(fast.objects.len(), 9);
+    assert_eq!(fast.objects.len(), 12);
     assert_eq!(written(&list, fast.objects[0].span), POD);
     let Body::Pod(pod) = &fast.objects[0].body else { panic!() };
     assert_eq!(pod.status.as_ref().unwrap().pod_ips.as_ref().unwrap().len(), 2);
     assert_eq!(pod.status.as_ref().unwrap().conditions.unwrap().ready, Some(false));
     let port = &pod.spec.as_ref().unwrap().containers.as_ref().unwrap()[0].ports.as_ref().unwrap()[0];
     assert_eq!((port.host_port.unwrap().value, &*port.host_ip.as_ref().unwrap().value), (8080, "192.168.0.1"));
+    let spec = pod.spec.as_ref().unwrap();
+    assert_eq!(
+        (spec.service_account_name.as_deref(), spec.automount_service_account_token),
+        (Some("web"), Some(false))
+    );
+    assert_eq!((spec.dns_policy.as_deref(), spec.enable_service_links), (Some("None"), Some(true)));
+    let Body::Role(role) = &fast.objects[9].body else { panic!() };
+    assert_eq!(role.rules.as_ref().unwrap().len(), 1);
+    assert!(matches!(fast.objects[10].body, Body::RoleBinding(_)));
+    let Body::ServiceAccount(account) = &fast.objects[11].body else { panic!() };
+    assert_eq!(account.automount_service_account_token, Some(false));
     let Body::Node(node) = &fast.objects[3].body else { panic!() };
     assert_eq!(node.spec.as_ref().unwrap().pod_cidrs.as_ref().unwrap().len(), 2);
     let Body::Service(service) = &fast.objects[6].body else { panic!() };

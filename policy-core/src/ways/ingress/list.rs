@@ -23,7 +23,7 @@ impl Rules {
     /// Adds rules of one rank: none of them comes before another.
     pub(super) fn push(&mut self, drafts: impl IntoIterator<Item = Draft>) {
         let rank = self.rank;
-        let rules = (0..).zip(drafts).map(|(lane, draft)| RouteRule {
+        let rules = drafts.into_iter().zip(0_u32..).map(|(draft, lane)| RouteRule {
             rank,
             lane,
             when: draft.when,

@@ -46,11 +46,15 @@ pub fn partition<'a>(router: &'a Router, within: &RequestMatch) -> Vec<Region<'a
         let others: Vec<(usize, &RouteRule)> = others
             .filter_map(|at| candidates.get(at).map(|(_, other)| (at, *other)))
             .take_while(|(_, other)| other.rank <= rule.rank)
-            .filter(|(at, other)| (other.rank, other.lane) != (rule.rank, rule.lane) || *at < place)
             .filter(|(_, other)| overlap(&other.when, &rule.when))
             .collect();
-        let is_earlier = |other: &&RouteRule| other.rank < rule.rank || other.lane == rule.lane;
-        let (earlier, contested): (Vec<_>, Vec<_>) = others.into_iter().map(|(_, other)| other).partition(is_earlier);
+        let (earlier, rivals): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|(at, other)| other.rank < rule.rank || (other.lane == rule.lane && *at < place));
+        let rules = |of: Vec<(usize, &'a RouteRule)>| of.into_iter().map(|(_, rule)| rule).collect();
+        // The rest of its own lane comes later.
+        let contested = rivals.into_iter().filter(|(_, other)| other.lane != rule.lane).collect();
+        let (earlier, contested): (Vec<_>, Vec<_>) = (rules(earlier), rules(contested));
         regions.extend(region(Some(rule), within, earlier, contested));
     }
     let all = candidates.iter().map(|(_, rule)| *rule).collect();

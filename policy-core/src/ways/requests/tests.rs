@@ -4,7 +4,7 @@ use crate::model::http::{Action, RegexStyle, RouteOrigin};
 fn rule(rank: u32, when: RequestMatch) -> RouteRule {
     RouteRule {
         rank,
-        lane: 0,
+        lane: rank,
         when,
         checks: Vec::new(),
         then: Action::Answer { status: u16::try_from(200 + rank).unwrap(), why: Name::from("") },
