@@ -24,7 +24,7 @@ fn entrance(plan: &GatewayPlan, seed: usize, odd: bool) -> Entrance {
     let (tls, protocol) = match listener.protocol {
         "HTTPS" | "TLS" => (true, Protocol::Tcp),
         "UDP" => (false, Protocol::Udp),
-        "TCP" => (seed % 2 == 0, Protocol::Tcp),
+        "TCP" => (seed.is_multiple_of(2), Protocol::Tcp),
         _ => (false, Protocol::Tcp),
     };
     Entrance { port: listener.port, protocol, tls: tls != odd }
