@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::workspace::{files, root, shown, text};
 
 /// Rules that no line of code can implement, and why; a test or a corpus case holds them all the same.
-const WITHOUT_CODE: [(&str, &str); 8] = [
+const WITHOUT_CODE: [(&str, &str); 7] = [
     ("NP-13a", "follows from NP-13 and NP-23: an ipBlock is compared with what the flow carries"),
     ("NP-21", "follows from NP-19 and NP-22"),
-    ("NP-26", "a proxy opens a leg of its own: follows from M-6"),
     ("NP-28", "containers are not told apart anywhere"),
     ("NP-35", "the absence of fields: such a field is unknown (IN-3)"),
     ("CNP-15", "follows from CNP-4 and NP-6"),
