@@ -129,7 +129,7 @@ fn server(
         }
         rules.push_chains(&at(name, path.clone()), &chains);
     }
-    let root = root(scene, name, found, (entry, facts));
+    let root = root(scene, host, found, (entry, facts));
     rules.push([Draft { when: at(name, PathMatch::Any), ..root }]);
 }
 
@@ -187,7 +187,7 @@ fn chain(
 fn root(scene: &Scene<'_>, name: &HostMatch, host: &Host<'_>, (entry, facts): (Entry, HostFacts)) -> Draft {
     let is_main = |ingress: &Ingress| ingress.annotations.nginx.canary.is_none();
     let mut ingresses: Vec<_> = host.ingresses.iter().filter(|(_, ingress)| is_main(ingress)).copied().collect();
-    if *name == HostMatch::Any {
+    if *server == HostMatch::Any {
         let without_rules = scene.ingresses.iter().filter(|(_, ingress)| ingress.rules.is_empty() && is_main(ingress));
         ingresses.extend(without_rules.copied());
         ingresses.sort_by_key(|(id, _)| *id);
