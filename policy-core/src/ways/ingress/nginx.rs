@@ -184,7 +184,7 @@ fn chain(
 
 /// ING-7: the default backends of the server's Ingresses; at the server for all hosts, those of Ingresses without any
 /// rule too.
-fn root(scene: &Scene<'_>, name: &HostMatch, host: &Host<'_>, (entry, facts): (Entry, HostFacts)) -> Draft {
+fn root(scene: &Scene<'_>, server: &HostMatch, host: &Host<'_>, (entry, facts): (Entry, HostFacts)) -> Draft {
     let is_main = |ingress: &Ingress| ingress.annotations.nginx.canary.is_none();
     let mut ingresses: Vec<_> = host.ingresses.iter().filter(|(_, ingress)| is_main(ingress)).copied().collect();
     if *server == HostMatch::Any {
