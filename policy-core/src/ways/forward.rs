@@ -5,6 +5,8 @@
 
 use std::net::SocketAddr;
 
+use std::net::IpAddr;
+
 use crate::analysis::Analysis;
 use crate::ids::{NodeId, PodId};
 use crate::model::delivery::{Endpoint, Frontend};
@@ -112,6 +114,28 @@ pub(super) fn receivers(
     receivers
 }
 
+/// Who outside gets to a port at one address of a node (KP-6, W-NP, W-HP).
+pub(super) fn address_clients(
+    analysis: &Analysis,
+    kind: WayKind,
+    (node, ip): (NodeId, IpAddr),
+    outside: &AddressSet,
+) -> AddressSet {
+    let view = NodeView::of(&analysis.cluster, node);
+    if kind == WayKind::NodePort && !accepts_node_ports(&analysis.profile.ways, ip, &view) {
+        return AddressSet::empty();
+    }
+    let addresses = &analysis.cluster.nodes.at(node).addresses;
+    let kind = addresses.iter().find(|address| address.ip == ip).map(|address| address.kind);
+    let everybody = match analysis.profile.ways.node_addresses_public {
+        NodeAddressesPublic::All => true,
+        NodeAddressesPublic::None => false,
+        NodeAddressesPublic::ByType => kind == Some(NodeAddressKind::External),
+    };
+    let family = Family::of(ip);
+    if everybody { outside.of(family) } else { neighbours().of(family).intersection(outside) }
+}
+
 /// Who outside gets to the node ports or host ports of a node; of some node, when it is not known (KP-6, W-NP, W-HP).
 pub(super) fn node_clients(
     analysis: &Analysis,
@@ -125,18 +149,7 @@ pub(super) fn node_clients(
         if node.addresses.is_empty() {
             return outside.clone();
         }
-        let view = NodeView::of(cluster, id);
-        let is_open = |ip| kind != WayKind::NodePort || accepts_node_ports(&analysis.profile.ways, ip, &view);
-        let reach = node.addresses.iter().filter(|address| is_open(address.ip)).map(|address| {
-            let everybody = match analysis.profile.ways.node_addresses_public {
-                NodeAddressesPublic::All => true,
-                NodeAddressesPublic::None => false,
-                NodeAddressesPublic::ByType => address.kind == NodeAddressKind::External,
-            };
-            let family = Family::of(address.ip);
-            if everybody { outside.of(family) } else { neighbours().of(family).intersection(outside) }
-        });
-        reach.collect()
+        node.addresses.iter().map(|address| address_clients(analysis, kind, (id, address.ip), outside)).collect()
     };
     match node {
         Some(node) => of(node),

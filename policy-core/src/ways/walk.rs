@@ -18,7 +18,8 @@ use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
 use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::forward::{
-    self, Standing, Treatment, connection, destination, node_clients, treatment, usable, usable_on_own_nodes,
+    self, Receiver, Standing, Treatment, address_clients, connection, destination, node_clients, treatment, usable,
+    usable_on_own_nodes,
 };
 use crate::ways::proxied::Served;
 
@@ -89,7 +90,9 @@ impl<'a> Walk<'a> {
             }
             Leads::Pod(pod) => {
                 let port = match entry.at {
-                    At::Address(_, port) | At::Node(_, port) | At::Balancer(_, port) => port,
+                    At::Address(_, port) | At::Node(_, port) | At::NodeAddress(_, _, port) | At::Balancer(_, port) => {
+                        port
+                    }
                     At::AnyNode(port) => port.unwrap_or(0),
                 };
                 let rule = if entry.kind == WayKind::HostNetwork { "HN-1" } else { "M-8" };
@@ -102,11 +105,14 @@ impl<'a> Walk<'a> {
     fn enter_pod(&mut self, clients: &Clients, entry: &Entry, pod: PodId, port: u16, rule: &'static str) -> Vec<Way> {
         let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
         let object = cluster.pods.at(pod);
-        let from = match entry.kind {
-            WayKind::HostPort | WayKind::HostNetwork => {
+        let from = match (entry.kind, &entry.at) {
+            (kind, At::NodeAddress(node, ip, _)) => {
+                address_clients(self.analysis, kind, (*node, *ip), self.judging.outside())
+            }
+            (WayKind::HostPort | WayKind::HostNetwork, _) => {
                 node_clients(self.analysis, entry.kind, object.node, self.judging.outside())
             }
-            kind => entry::routed(self.analysis, kind, self.judging.outside()),
+            (kind, _) => entry::routed(self.analysis, kind, self.judging.outside()),
         };
         let is_assumed = matches!(entry.kind, WayKind::HostPort | WayKind::HostNetwork)
             && forward::is_unaddressed(self.analysis, object.node);
@@ -138,7 +144,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The clients that get at an entry whose packets `from` can send; the others have no route.
-    fn arriving(&self, clients: &Clients, from: &AddressSet, rule: &'static str) -> Vec<Part> {
+    pub(super) fn arriving(&self, clients: &Clients, from: &AddressSet, rule: &'static str) -> Vec<Part> {
         let [inside, outside] = split(Part::start(clients.clone(), rule), from, |_| Some(true));
         let lost = outside.map(|part| part.and(Finding::of(Verdict::NoRoute, "M-4")));
         inside.into_iter().chain(lost).collect()
@@ -155,9 +161,12 @@ impl<'a> Walk<'a> {
         let analysis = self.analysis;
         let object = analysis.cluster.services.at(service);
         let Some(port) = object.ports.get(at) else { return Vec::new() };
-        let from = match entry.kind {
-            WayKind::NodePort => node_clients(analysis, entry.kind, None, self.judging.outside()),
-            kind => entry::routed(analysis, kind, self.judging.outside()),
+        let from = match (entry.kind, &entry.at) {
+            (kind, At::NodeAddress(node, ip, _)) => {
+                address_clients(analysis, kind, (*node, *ip), self.judging.outside())
+            }
+            (WayKind::NodePort, _) => node_clients(analysis, entry.kind, None, self.judging.outside()),
+            (kind, _) => entry::routed(analysis, kind, self.judging.outside()),
         };
         let parts = self.arriving(clients, &from, rule_of(entry.kind));
         let mut parts: Vec<Part> =
@@ -324,13 +333,22 @@ impl<'a> Walk<'a> {
             WayKind::NodePort => node_clients(analysis, WayKind::NodePort, node, &outside),
             kind => entry::routed(analysis, kind, &outside),
         };
+        let fixed = step.entry.node();
+        if !masquerade && fixed.is_some() && fixed != step.group.endpoint.node {
+            // KP-4: only endpoints of the node itself.
+            return vec![part.clone().and(Finding::of(Verdict::NoListener, "KP-4"))];
+        }
         if !masquerade {
             let here = from(step.group.endpoint.node);
             let [inside, _] = split(part.clone(), &here, |_| Some(true));
             return inside.iter().flat_map(|part| self.judging.step(part, &flow)).collect();
         }
         let mut parts = Vec::new();
-        for receiver in forward::receivers(analysis, step.group.endpoint.pod, &from) {
+        let receivers = match fixed {
+            Some(node) => vec![Receiver { node: Masquerader::Node(node), from: outside.clone() }],
+            None => forward::receivers(analysis, step.group.endpoint.pod, &from),
+        };
+        for receiver in receivers {
             let [inside, _] = split(part.clone(), &receiver.from, |_| Some(true));
             let Some(inside) = inside else { continue };
             let seen = Flow { masqueraded_by: Some(receiver.node), ..flow };
@@ -359,12 +377,13 @@ impl<'a> Walk<'a> {
         let flow = Flow { source: party, ..flow };
         let mut parts =
             self.at_node(part, step, Flow { dialled: self.dialled(step, node, flow.family), ..flow }, node, standing);
-        if step.entry.kind == WayKind::NodePort {
+        if let Some(fixed) = step.entry.node().filter(|fixed| Some(*fixed) != node) {
+            let far = self.far(standing);
+            let flow = Flow { dialled: self.dialled(step, Some(fixed), flow.family), ..flow };
+            parts = self.at_node(part, step, flow, Some(fixed), far);
+        } else if step.entry.kind == WayKind::NodePort && step.entry.node().is_none() {
             // KP-8: the port of another node, where the client is a stranger unless the cluster's range tells.
-            let far = match (standing, analysis.profile.ways.detect_local) {
-                (Standing::Pod, DetectLocal::ClusterCidr) => Standing::Pod,
-                _ => Standing::Other,
-            };
+            let far = self.far(standing);
             for receiver in forward::receivers(analysis, step.group.endpoint.pod, &|_| AddressSet::empty()) {
                 let other = match receiver.node {
                     Masquerader::Node(other) if Some(other) != node => Some(other),
@@ -381,6 +400,14 @@ impl<'a> Walk<'a> {
             }
         }
         parts
+    }
+
+    /// What a client is to another node than its own (KP-8).
+    fn far(&self, standing: Standing) -> Standing {
+        match (standing, self.analysis.profile.ways.detect_local) {
+            (Standing::Pod, DetectLocal::ClusterCidr) => Standing::Pod,
+            _ => Standing::Other,
+        }
     }
 
     /// What the rules of one node do with a connection.
@@ -422,6 +449,7 @@ impl<'a> Walk<'a> {
         match &step.entry.at {
             At::Address(Some(ip), port) if of_family(ip) => Some(SocketAddr::new(*ip, *port)),
             At::Balancer(Some(at), port) => at.parse().ok().filter(of_family).map(|ip| SocketAddr::new(ip, *port)),
+            At::NodeAddress(_, ip, port) => Some(SocketAddr::new(*ip, *port)).filter(|at| of_family(&at.ip())),
             At::AnyNode(Some(port)) | At::Node(_, port) => {
                 let mut addresses = self.analysis.cluster.nodes.get(node?)?.addresses.iter().map(|address| address.ip);
                 addresses.find(of_family).map(|ip| SocketAddr::new(ip, *port))

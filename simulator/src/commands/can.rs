@@ -1,8 +1,10 @@
 //! `portolan can`.
 
 use policy_core::model::{Flag, Judge, Judgement, Verdict};
-use policy_core::query::{Cell, PortAsk, PortVerdicts, Target, can, reach};
+use policy_core::query::{Actor, Cell, PortAsk, PortVerdicts, Subject, Target, can, reach};
 
+use super::by_ways::{self, Asked};
+use super::destination::Destination;
 use super::question::{is_document, tone};
 use super::reasons::reasons;
 use crate::args::{CanArgs, Format};
@@ -11,30 +13,50 @@ use crate::dto::knobs;
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
 use crate::render::table::{Table, Text};
-use crate::render::{Output, Tone};
+use crate::render::{Output, Tone, escape};
 use crate::session::Session;
 
 pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mut Output<'_>) -> Result<Exit, Failure> {
-    let (source, target) = (session.subject(&args.from)?, session.target(&args.to)?);
-    let parts = parts(session, &source, &target);
-    if parts.is_empty() {
+    let source = session.subject(&args.from)?;
+    let destination = session.destination(&args.to, by_ways::asking(session, &source))?;
+    let by_name = matches!(destination, Destination::Service(..)) && !args.to.contains('/');
+    let (parts, asked, port) = match &destination {
+        Destination::Target(target) => {
+            let (parts, asked) = split(session, &source, target);
+            (parts, asked, Some(&target.port))
+        }
+        other => (Vec::new(), Some(by_ways::ask(session, &source, other, by_name, |_| true)), None),
+    };
+    if parts.is_empty() && asked.as_ref().is_none_or(|asked| asked.outcomes.is_empty()) {
         return Err(nothing_to_ask());
     }
-    let header = session.header("CanAnswer", &session.scope(&[&source, &target.subject]), output)?;
-    let (verdict, rule) = overall(&parts);
+    let scope = match &destination {
+        Destination::Target(target) => session.scope(&[&source, &target.subject]),
+        _ => None,
+    };
+    let header = session.header("CanAnswer", &scope, output)?;
+    let (verdict, rule) = match &destination {
+        Destination::NoName(rule, _) => (Verdict::NoListener, *rule),
+        _ => together(&parts, asked.as_ref()),
+    };
     let exit = if verdict == Verdict::Allowed { Exit::Clean } else { Exit::Finding };
     let names = session.names();
     if is_document(format) {
         let cells = parts.iter().map(|part| names.judged_cell(&part.cell, &part.judgement, part.ports()));
         let (from, to) = (args.from.clone(), args.to.clone());
-        let answer = CanAnswer { header, from, to, verdict: verdict.as_str(), rule, cells: cells.collect() };
+        let ways = asked.map(|asked| asked.documents(&names)).unwrap_or_default();
+        let answer = CanAnswer { header, from, to, verdict: verdict.as_str(), rule, cells: cells.collect(), ways };
         output.document(format, &answer)?;
         return Ok(exit);
     }
     let word = output.palette.paint(tone(verdict), verdict);
     write!(output.stdout, "{word}  {} → {}", args.from, args.to)?;
-    match (parts.as_slice(), &target.port) {
-        ([part], PortAsk::Number(..) | PortAsk::Name(..)) => {
+    if let Destination::NoName(rule, why) = &destination {
+        writeln!(output.stdout, "\n  {rule}: {}", escape(why))?;
+        return Ok(exit);
+    }
+    match (parts.as_slice(), port, &asked) {
+        ([part], Some(PortAsk::Number(..) | PortAsk::Name(..)), None) => {
             writeln!(output.stdout)?;
             reasons(&part.judgement, &part.cell.witness, &names, output)?;
         }
@@ -42,10 +64,53 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
             let differs = verdict == Verdict::Conditional && rule == "M-3";
             let why = if differs { "  (M-3: it depends on which of them)" } else { "" };
             writeln!(output.stdout, "{why}\n")?;
-            output.table(format, &table(&parts, &names, format == Format::Wide))?;
+            if !parts.is_empty() {
+                output.table(format, &table(&parts, &names, format == Format::Wide))?;
+            }
+            if let Some(asked) = &asked {
+                if !parts.is_empty() {
+                    writeln!(output.stdout)?;
+                }
+                by_ways::print(asked, &names, format, output)?;
+            }
         }
     }
     Ok(exit)
+}
+
+/// A question about pods and addresses: connections that are judged by themselves, and those from outside to pods,
+/// which need a way (W-POD).
+pub(crate) fn split(session: &Session, source: &Subject, target: &Target) -> (Vec<Part>, Option<Asked>) {
+    let (from_outside, mut parts): (Vec<Part>, Vec<Part>) =
+        parts(session, source, target).into_iter().partition(|part| needs_way(&part.cell));
+    let asked = (!from_outside.is_empty())
+        .then(|| by_ways::ask(session, source, &Destination::Target(target.clone()), false, by_ways::is_outside));
+    if asked.is_none() {
+        parts.extend(from_outside);
+    }
+    (parts, asked)
+}
+
+/// Whether a cell is about somebody outside who gets at a pod.
+fn needs_way<T>(cell: &Cell<T>) -> bool {
+    let outside = cell.sources.iter().any(|actor| matches!(actor, Actor::Addresses(_)));
+    outside && cell.destinations.iter().any(|actor| matches!(actor, Actor::Pods(_)))
+}
+
+/// The verdict and rule of all that a question is about.
+pub(crate) fn together(parts: &[Part], asked: Option<&Asked>) -> (Verdict, &'static str) {
+    match (parts, asked.map(Asked::verdict)) {
+        ([], Some(found)) => found,
+        (_, None) => overall(parts),
+        (_, Some((verdict, rule))) => {
+            let (other, its) = overall(parts);
+            match () {
+                () if verdict != other => (Verdict::Conditional, "M-3"),
+                () if rule == its => (verdict, rule),
+                () => (verdict, "M-3"),
+            }
+        }
+    }
 }
 
 /// There is no pod at either end.

@@ -1,3 +1,5 @@
+//! Regions of small routers, written out.
+
 use super::*;
 use crate::model::http::{Action, RegexStyle, RouteOrigin};
 
