@@ -14,3 +14,4 @@ mod services;
 mod sets;
 mod support;
 mod tiers;
+mod ways;
