@@ -14,6 +14,7 @@ mod forward;
 pub mod gateway;
 pub mod host_ports;
 pub mod ingress;
+mod inside;
 pub mod kube_proxy;
 pub mod kubectl_proxy;
 pub mod proxied;

@@ -9,10 +9,10 @@ use crate::ids::{NodeId, PodId, ServiceId, WorkloadId};
 use crate::model::delivery::{Endpoint, Frontend, PortRef};
 use crate::model::premise::{self, Whereabouts};
 use crate::model::profile::EgressServiceView;
-use crate::model::way_profile::{DetectLocal, KubeProxyMode, LoadBalancerKind};
+use crate::model::way_profile::{DetectLocal, HostPortBackend, KubeProxyMode, LoadBalancerKind};
 use crate::model::{
-    AddressSet, Direction, Family, Finding, Flag, Flow, Hit, Hop, Knob, Masquerader, Party, Protocol, Proviso, Service,
-    ServicePort, TrafficPolicy, Verdict, WayKind,
+    AddressSet, Direction, Family, Finding, Flag, Flow, Hit, Hop, Knob, Masquerader, NodeView, Party, Protocol,
+    Proviso, Service, ServicePort, TrafficPolicy, Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
@@ -20,6 +20,8 @@ use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::forward::{
     self, Standing, Treatment, connection, destination, node_clients, treatment, usable, usable_on_own_nodes,
 };
+use crate::ways::inside::{End, Taken};
+use crate::ways::kube_proxy::accepts_node_ports;
 use crate::ways::proxied::Served;
 
 /// A way to one destination, for all who may take it.
@@ -43,8 +45,9 @@ pub struct Way {
     pub served: Option<Box<Served>>,
 }
 
-/// What tells endpoints apart: workload, what policies know, node, address of one that is no pod, port.
-type Place = (Option<WorkloadId>, Option<PodColumns>, Option<NodeId>, Option<IpAddr>, u16);
+/// What tells endpoints apart: workload, what policies know, node, address of one that is no pod, port, whether it is
+/// the client.
+type Place = (Option<WorkloadId>, Option<PodColumns>, Option<NodeId>, Option<IpAddr>, u16, bool);
 
 /// Endpoints that are alike to clients.
 struct Group {
@@ -98,27 +101,36 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A host port, a port of a pod on the host's network, or a pod's own address: the client is seen as it is.
+    /// A host port, a port of a pod on the host's network, or a pod's own address.
     fn enter_pod(&mut self, clients: &Clients, entry: &Entry, pod: PodId, port: u16, rule: &'static str) -> Vec<Way> {
         let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
         let object = cluster.pods.at(pod);
-        let from = match entry.kind {
-            WayKind::HostPort | WayKind::HostNetwork => {
-                node_clients(self.analysis, entry.kind, object.node, self.judging.outside())
-            }
-            kind => entry::routed(self.analysis, kind, self.judging.outside()),
-        };
+        let from = self.getting_at(entry, object.node);
         let is_assumed = matches!(entry.kind, WayKind::HostPort | WayKind::HostNetwork)
             && forward::is_unaddressed(self.analysis, object.node);
+        let end = End { by: None, destination: Party::Pod(pod), port };
         let mut parts = Vec::new();
         for part in self.arriving(clients, &from, rule) {
             if !part.goes_on() {
                 parts.push(part);
                 continue;
             }
+            // Who comes in a family that the pod lacks.
+            parts.push(part.clone().and(Finding::of(Verdict::NoListener, rule)));
+            let taken = match clients {
+                Clients::Party(party) => self.taken(*party, entry).map(|taken| (*party, taken)),
+                Clients::Outside(_) => None,
+            };
+            if let Some((party, taken)) = taken {
+                let reached = taken.iter().flat_map(|taken| self.follow(&part, party, taken, entry, &end));
+                parts.extend(reached.collect::<Vec<_>>());
+                continue;
+            }
             for family in premise::families(cluster, profile, Party::Pod(pod)) {
-                let flow = connection(Party::Pod(pod), family, entry.protocol, port, None, None);
-                parts.extend(self.judging.step(&part, &flow));
+                if entry.families().contains(&family) {
+                    let flow = connection(Party::Pod(pod), family, entry.protocol, port, None, None);
+                    parts.extend(self.past_host_port(&part, entry, &flow));
+                }
             }
         }
         let mut parts = best(parts);
@@ -135,6 +147,64 @@ impl<'a> Walk<'a> {
             parts,
             served: None,
         }]
+    }
+
+    /// HP-4: portmap of old puts the node's address in the place of those within the pod's prefix.
+    fn past_host_port(&mut self, part: &Part, entry: &Entry, flow: &Flow) -> Vec<Part> {
+        let (cluster, backend) = (&self.analysis.cluster, self.analysis.profile.ways.hostport_backend);
+        let Leads::HostPort(pod, _) = entry.leads else { return self.judging.step(part, flow) };
+        let object = cluster.pods.at(pod);
+        let ranges = object.node.map(|node| cluster.nodes.at(node).pod_cidrs.as_slice()).unwrap_or_default();
+        let holds = |range: &&ipnet::IpNet| object.address(flow.family).is_none_or(|ip| range.contains(&ip));
+        let prefix: AddressSet = ranges.iter().filter(holds).copied().map(AddressSet::net).collect();
+        let prefix = if backend == HostPortBackend::Nftables { AddressSet::empty() } else { prefix };
+        let [near, far] = split(part.clone(), &prefix.of(flow.family), |_| None);
+        let mut parts = far.map(|far| self.judging.step(&far, flow)).unwrap_or_default();
+        if let Some(near) = near {
+            let replaced = self.judging.step(&near, &Flow { masqueraded_by: Some(Masquerader::OwnNode), ..*flow });
+            parts.extend(match backend {
+                HostPortBackend::Iptables => replaced,
+                _ => differing(replaced, self.judging.step(&near, flow), || {
+                    Finding::undefined("HP-4", Knob::HostPortBackend)
+                }),
+            });
+        }
+        parts
+    }
+
+    /// Who outside gets a packet to an entry, at a node or at any (W-NP, W-HP, W-CIP, W-POD). An address that a node
+    /// has is reached like its others.
+    fn getting_at(&self, entry: &Entry, node: Option<NodeId>) -> AddressSet {
+        let (analysis, outside) = (self.analysis, self.judging.outside());
+        let ways = &analysis.profile.ways;
+        let everywhere = |_: IpAddr, _: &NodeView| true;
+        match (entry.kind, &entry.leads) {
+            (WayKind::NodePort, _) => {
+                let is_open = |ip: IpAddr, at: &NodeView| accepts_node_ports(ways, ip, at);
+                node_clients(analysis, &is_open, node, outside)
+            }
+            (WayKind::HostPort, Leads::HostPort(pod, at)) => {
+                let host_port = analysis.cluster.pods.at(*pod).host_ports.get(*at);
+                if host_port.and_then(|port| port.ip).is_some_and(|ip| ip.is_loopback()) {
+                    return AddressSet::empty();
+                }
+                let is_open = |ip: IpAddr, _: &NodeView| host_port.is_some_and(|port| port.is_at(ip));
+                node_clients(analysis, &is_open, node, outside)
+            }
+            (WayKind::HostNetwork, _) => node_clients(analysis, &everywhere, node, outside),
+            (kind, _) => {
+                let families: AddressSet = entry.families().into_iter().map(AddressSet::all_of).collect();
+                let everybody = entry::routed(analysis, kind, outside).intersection(&families);
+                match entry.address().and_then(|ip| Some((ip, self.holder(ip)?))).filter(|_| kind != WayKind::Vip) {
+                    None => everybody,
+                    Some((_, holder)) if node.is_some_and(|node| node != holder) => AddressSet::empty(),
+                    Some((ip, holder)) => {
+                        let is_it = |other: IpAddr, _: &NodeView| other == ip;
+                        node_clients(analysis, &is_it, Some(holder), &everybody)
+                    }
+                }
+            }
+        }
     }
 
     /// The clients that get at an entry whose packets `from` can send; the others have no route.
@@ -155,13 +225,21 @@ impl<'a> Walk<'a> {
         let analysis = self.analysis;
         let object = analysis.cluster.services.at(service);
         let Some(port) = object.ports.get(at) else { return Vec::new() };
-        let from = match entry.kind {
-            WayKind::NodePort => node_clients(analysis, entry.kind, None, self.judging.outside()),
-            kind => entry::routed(analysis, kind, self.judging.outside()),
+        // SVC-23: inside, nodes take the address for their own, whatever the load balancer does.
+        let balancer = match clients {
+            Clients::Party(_) if self.is_captured(entry) => balancer.map(|_| LoadBalancerKind::Vip),
+            _ => balancer,
         };
-        let parts = self.arriving(clients, &from, rule_of(entry.kind));
-        let mut parts: Vec<Part> =
-            parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect();
+        let is_direct = balancer.is_none_or(|kind| kind == LoadBalancerKind::Vip);
+        let taken = match clients {
+            Clients::Party(party) if is_direct => self.taken(*party, entry),
+            _ => None,
+        };
+        let parts = self.arriving(clients, &self.getting_at(entry, None), rule_of(entry.kind));
+        let mut parts: Vec<Part> = match taken {
+            Some(_) => parts,
+            None => parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect(),
+        };
         if entry.kind == WayKind::NodePort && forward::is_unaddressed(analysis, None)
             || matches!(entry.at, At::Balancer(None, _) | At::AnyNode(None))
         {
@@ -187,10 +265,18 @@ impl<'a> Walk<'a> {
         };
         let port_ref = PortRef { service, port: u32::try_from(at).unwrap_or(u32::MAX) };
         let mut ways = Vec::new();
-        for group in self.groups(port_ref, clients, policy) {
-            let step = Step { entry, port, group: &group, frontend, policy, balancer };
+        // A load balancer that opens connections of its own is a client like those outside.
+        let by_node = match (clients, balancer) {
+            (_, Some(LoadBalancerKind::ProxyPod)) => TrafficPolicy::Cluster,
+            (Clients::Party(_), _) if is_direct && taken.is_none() => TrafficPolicy::Cluster,
+            _ => policy,
+        };
+        for group in self.groups(port_ref, clients, by_node) {
+            let step =
+                Step { entry, port, group: &group, at: port_ref, frontend, policy, balancer, taken: taken.as_deref() };
             let reached = parts.iter().flat_map(|part| self.forward(part, &step)).collect();
-            ways.push(leading(group.pods.clone(), group.endpoint.address, group.port, best(reached)));
+            let address = group.endpoint.address.filter(|_| group.endpoint.pod.is_none());
+            ways.push(leading(group.pods.clone(), address, group.port, best(reached)));
         }
         if ways.is_empty() {
             let nobody = Finding::of(Verdict::NoListener, "KP-4");
@@ -246,22 +332,21 @@ impl<'a> Walk<'a> {
     fn groups(&self, port: PortRef, clients: &Clients, policy: TrafficPolicy) -> Vec<Group> {
         let cluster = &self.analysis.cluster;
         let of_family = |family| self.endpoints.of(cluster, port, family);
-        let chosen = Family::ALL.into_iter().flat_map(|family| match (policy, clients) {
-            // Everybody outside gets the endpoints of the node where it enters.
-            (TrafficPolicy::Local, Clients::Outside(_)) => usable_on_own_nodes(of_family(family)),
-            _ => usable(of_family(family)),
+        let chosen = Family::ALL.into_iter().flat_map(|family| match policy {
+            // Each gets the endpoints of the node where it enters.
+            TrafficPolicy::Local => usable_on_own_nodes(of_family(family)),
+            TrafficPolicy::Cluster => usable(of_family(family)),
         });
+        let is_client = |pod: PodId| *clients == Clients::Party(Party::Pod(pod));
         let mut groups: BTreeMap<Place, Group> = BTreeMap::new();
         for (endpoint, number) in chosen {
             let workload = endpoint.pod.map(|pod| cluster.pods.at(pod).workload);
             let columns = endpoint.pod.map(|pod| self.analysis.compiled.pod_columns(pod));
             let address = endpoint.address.filter(|_| endpoint.pod.is_none());
-            let group = groups.entry((workload, columns, endpoint.node, address, number)).or_insert_with(|| Group {
-                endpoint,
-                port: number,
-                pods: Vec::new(),
-                families: Vec::new(),
-            });
+            let itself = endpoint.pod.is_some_and(is_client);
+            let group = groups
+                .entry((workload, columns, endpoint.node, address, number, itself))
+                .or_insert_with(|| Group { endpoint, port: number, pods: Vec::new(), families: Vec::new() });
             group.pods.extend(endpoint.pod);
             group.families.push(endpoint.family);
         }
@@ -280,11 +365,20 @@ impl<'a> Walk<'a> {
         if !part.goes_on() {
             return vec![part.clone()];
         }
-        let Some(target) = destination(&step.group.endpoint) else {
+        let Some(target) = destination(self.analysis, &step.group.endpoint) else {
             return vec![part.clone().and(Finding::of(Verdict::NoListener, "SVC-9"))];
         };
-        let mut parts = Vec::new();
-        for family in step.group.families.clone() {
+        // Whoever does not get to this endpoint by any node or family.
+        let mut parts = vec![part.clone().and(Finding::of(Verdict::NoListener, "KP-4"))];
+        if let (Clients::Party(party), Some(taken)) = (&part.clients, step.taken) {
+            let end = End { by: Some((step.frontend, step.at)), destination: target, port: step.group.port };
+            for taken in taken.iter().filter(|taken| step.group.families.contains(&Family::of(taken.to.ip()))) {
+                parts.extend(self.follow(part, *party, taken, step.entry, &end));
+            }
+            return parts;
+        }
+        let families = step.entry.families();
+        for family in step.group.families.iter().copied().filter(|family| families.contains(family)) {
             let flow = connection(target, family, step.port.protocol, step.group.port, None, None);
             match (&part.clients, step.balancer) {
                 (_, Some(LoadBalancerKind::ProxyNodePort | LoadBalancerKind::ProxyPod | LoadBalancerKind::L7)) => {
@@ -311,26 +405,32 @@ impl<'a> Walk<'a> {
             return vec![self.judging.step_as(part, &flow)];
         }
         let nodes = forward::receivers(self.analysis, step.group.endpoint.pod, &|_| AddressSet::empty());
-        let each = nodes.into_iter().map(|node| Flow { masqueraded_by: Some(node.node), ..flow });
-        let each: Vec<Flow> = each.collect();
-        each.iter().map(|flow| self.judging.step_as(part, flow)).collect()
+        let mut parts = Vec::new();
+        for node in nodes {
+            let replaced = self.judging.step_as(part, &Flow { masqueraded_by: Some(node.node), ..flow });
+            match self.analysis.profile.ways.kube_proxy_mode {
+                KubeProxyMode::None => parts.extend(either(vec![replaced], vec![self.judging.step_as(part, &flow)])),
+                _ => parts.push(replaced),
+            }
+        }
+        parts
     }
 
     fn for_outside(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
         let analysis = self.analysis;
-        let outside = self.judging.outside().clone();
         let Treatment { masquerade, .. } = treatment(analysis, step.frontend, step.policy, Standing::Other);
-        let from = |node: Option<NodeId>| match step.entry.kind {
-            WayKind::NodePort => node_clients(analysis, WayKind::NodePort, node, &outside),
-            kind => entry::routed(analysis, kind, &outside),
-        };
         if !masquerade {
-            let here = from(step.group.endpoint.node);
+            let here = match step.policy {
+                TrafficPolicy::Local => self.getting_at(step.entry, step.group.endpoint.node),
+                TrafficPolicy::Cluster => self.getting_at(step.entry, None),
+            };
             let [inside, _] = split(part.clone(), &here, |_| Some(true));
             return inside.iter().flat_map(|part| self.judging.step(part, &flow)).collect();
         }
         let mut parts = Vec::new();
-        for receiver in forward::receivers(analysis, step.group.endpoint.pod, &from) {
+        let receivers =
+            forward::receivers(analysis, step.group.endpoint.pod, &|node| self.getting_at(step.entry, node));
+        for receiver in receivers {
             let [inside, _] = split(part.clone(), &receiver.from, |_| Some(true));
             let Some(inside) = inside else { continue };
             let seen = Flow { masqueraded_by: Some(receiver.node), ..flow };
@@ -448,10 +548,12 @@ impl<'a> Walk<'a> {
 struct Step<'s> {
     entry: &'s Entry,
     port: &'s ServicePort,
+    at: PortRef,
     group: &'s Group,
     frontend: Frontend,
     policy: TrafficPolicy,
     balancer: Option<LoadBalancerKind>,
+    taken: Option<&'s [Taken]>,
 }
 
 /// The rule behind an entry.

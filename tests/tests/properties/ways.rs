@@ -106,7 +106,13 @@ fn differences(spec: &Spec<'_>, entry: &Entry, ways: &[Way], client: Party, dial
         (Clients::Outside(set), Party::Address(ip)) => set.contains(ip),
         _ => false,
     });
-    let all: BTreeSet<Goal> = goals.keys().chain(wanted.goals.keys()).copied().collect();
+    // A question about one pod is no question about another that has the same port of the node.
+    let only = match entry.leads {
+        Leads::Pod(pod) | Leads::HostPort(pod, _) => Some(pod),
+        Leads::Service { .. } => None,
+    };
+    let mut all: BTreeSet<Goal> = goals.keys().chain(wanted.goals.keys()).copied().collect();
+    all.retain(|goal| only.is_none() || goal.pod == only);
     let mut differences = vec!["asked".to_owned()];
     if all.is_empty() {
         let said = nowhere.as_ref().or(goals.values().next());
