@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::NodeId;
 use crate::model::{
-    Client, Decision, Deliver, Delivery, Family, Finding, Flow, Frontend, IpMode, LoadBalancerAddress, Masquerader,
-    NodeView, Packet, Party, PodState, PortRef, SourceAddress, Target, Verdict, WayKind,
+    Client, Decision, Deliver, Delivery, Family, Finding, Flow, IpMode, LoadBalancerAddress, Masquerader, NodeView,
+    Packet, Party, PodState, PortRef, SourceAddress, Target, Verdict, WayKind,
 };
 use crate::ways::clients::Part;
 use crate::ways::entry::{At, Entry, Leads};
@@ -23,7 +23,7 @@ pub(super) struct Taken {
 /// Where connections end: like [`Target`], without what becomes of their source.
 #[derive(Clone, Copy)]
 pub(super) struct End {
-    pub(super) by: Option<(Frontend, PortRef)>,
+    pub(super) by: Option<PortRef>,
     pub(super) destination: Party,
     pub(super) port: u16,
 }
@@ -114,7 +114,8 @@ impl Walk<'_> {
         };
         let Decision { delivery, rule, by } = &taken.decision;
         let stop = |finding: Finding| vec![part.clone().and(finding)];
-        if !by.is_empty() && end.by.is_some_and(|end| !by.contains(&end)) {
+        let is_its = |port: PortRef| by.iter().any(|(_, taken)| *taken == port);
+        if !by.is_empty() && end.by.is_some_and(|port| !is_its(port)) {
             return stop(Finding::of(Verdict::NoListener, "KP-5"));
         }
         let target = match delivery {

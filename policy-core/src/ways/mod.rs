@@ -20,6 +20,7 @@ pub mod kubectl_proxy;
 pub mod proxied;
 mod ready;
 pub mod requests;
+mod to_pod;
 pub mod walk;
 
 use crate::model::http::Proxy;

@@ -5,41 +5,48 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use fixtures::strategy::{Case, case};
+use fixtures::strategy::case;
 use policy_core::analysis::Analysis;
-use policy_core::model::{Family, Finding, Frontend, Party, PodState, PortRef, Verdict, premise};
+use policy_core::model::way_profile::LoadBalancerKind;
+use policy_core::model::{Finding, Party, PodState, PortRef};
 use policy_core::spec::Spec;
 use policy_core::spec::ways::{Dialled, Goal};
 use policy_core::ways::clients::Clients;
 use policy_core::ways::entry::{self, At, Entry, Leads};
 use policy_core::ways::walk::{Walk, Way};
-use proptest::test_runner::TestCaseError;
 
 use super::support::check;
 
 /// The addresses and ports that an entry stands for; `None` when the input does not tell them.
 fn dialled(analysis: &Analysis, entry: &Entry) -> Option<Vec<SocketAddr>> {
     let cluster = &analysis.cluster;
+    let is_node = |ip: &IpAddr| cluster.nodes.values().any(|node| node.addresses.iter().any(|known| known.ip == *ip));
     let addresses = |nodes: Vec<policy_core::ids::NodeId>, port: u16| {
+        if nodes.iter().any(|node| cluster.nodes.at(*node).addresses.is_empty()) {
+            return None;
+        }
         let known = nodes.into_iter().flat_map(|node| &cluster.nodes.at(node).addresses);
         let known: Vec<SocketAddr> = known.map(|address| SocketAddr::new(address.ip, port)).collect();
         (!known.is_empty()).then_some(known)
     };
     match &entry.at {
         At::Address(Some(ip), port) => Some(vec![SocketAddr::new(*ip, *port)]),
-        At::Balancer(Some(name), port) => Some(vec![SocketAddr::new(name.parse().ok()?, *port)]),
+        At::Balancer(Some(name), port) => {
+            let ip: IpAddr = name.parse().ok()?;
+            // No load balancer of its own is at a node's address.
+            let is_vip = matches!(entry.leads, Leads::Service { balancer: Some(LoadBalancerKind::Vip), .. });
+            (is_vip || !is_node(&ip)).then(|| vec![SocketAddr::new(ip, *port)])
+        }
         At::AnyNode(Some(port)) => addresses(cluster.nodes.ids().collect(), *port),
         At::Node(Some(node), port) => addresses(vec![*node], *port),
         _ => None,
     }
 }
 
-/// The ways into Services by which an entry's packets may be taken.
-fn own(entry: &Entry) -> Option<(Frontend, PortRef)> {
+/// The Service port that takes an entry's packets.
+fn own(entry: &Entry) -> Option<PortRef> {
     match entry.leads {
-        Leads::Service { service, port, frontend, .. } => {
-            Some((frontend, PortRef { service, port: u32::try_from(port).unwrap() }))
-        }
+        Leads::Service { service, port, .. } => Some(PortRef { service, port: u32::try_from(port).unwrap() }),
         _ => None,
     }
 }
@@ -49,21 +56,8 @@ fn wanted(spec: &Spec<'_>, client: Party, entry: &Entry, dials: &[SocketAddr]) -
     let all = dials.iter().map(|to| spec.dial(client, *to, entry.protocol));
     let best = all.reduce(Dialled::or)?;
     let contested = ["KP-5", "HP-7"].contains(&best.elsewhere.rule);
-    let by_others = best.by.iter().any(|by| {
-        Some(*by) != own(entry) && !matches!(own(entry), Some((_, port)) if by.1 == port && entry.at_balancer())
-    });
+    let by_others = best.by.iter().any(|(_, by)| Some(*by) != own(entry));
     (!contested && !by_others).then_some(best)
-}
-
-trait Balanced {
-    fn at_balancer(&self) -> bool;
-}
-
-impl Balanced for Entry {
-    /// Whether a load balancer may open connections to node ports here.
-    fn at_balancer(&self) -> bool {
-        matches!(self.at, At::Balancer(..))
-    }
 }
 
 /// What the walk says of a client at each place.
@@ -99,7 +93,12 @@ fn word(finding: Option<&Finding>) -> &'static str {
 }
 
 /// Where the walk and the reference differ about one client.
-fn differences(spec: &Spec<'_>, entry: &Entry, ways: &[Way], client: Party, dials: &[SocketAddr]) -> Vec<String> {
+fn differences(
+    (analysis, spec): (&Analysis, &Spec<'_>),
+    (entry, dials): (&Entry, &[SocketAddr]),
+    ways: &[Way],
+    client: Party,
+) -> Vec<String> {
     let Some(wanted) = wanted(spec, client, entry, dials) else { return vec!["contested".to_owned()] };
     let (goals, nowhere) = found(ways, &|clients| match (clients, client) {
         (Clients::Party(party), _) => *party == client,
@@ -113,6 +112,9 @@ fn differences(spec: &Spec<'_>, entry: &Entry, ways: &[Way], client: Party, dial
     };
     let mut all: BTreeSet<Goal> = goals.keys().chain(wanted.goals.keys()).copied().collect();
     all.retain(|goal| only.is_none() || goal.pod == only);
+    // Any node may be one that the input does not have, where a pod runs of which it does not tell the node.
+    let pods = &analysis.cluster.pods;
+    all.retain(|goal| !matches!(entry.at, At::AnyNode(_)) || goal.pod.is_none_or(|pod| pods.at(pod).node.is_some()));
     let mut differences = vec!["asked".to_owned()];
     if all.is_empty() {
         let said = nowhere.as_ref().or(goals.values().next());
@@ -148,7 +150,7 @@ fn explore() {
         let outside = walk.outside();
         for (entry, dials) in entries(&analysis) {
             let mut note = |client: Party, who: &str, ways: &[Way]| {
-                for difference in differences(&spec, &entry, ways, client, &dials) {
+                for difference in differences((&analysis, &spec), (&entry, &dials), ways, client) {
                     let key = {
                         let word = |w: &str| {
                             let rest = difference.split_once(w).map_or("", |(_, rest)| rest);
