@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::ids::NodeId;
 use crate::model::{
     Client, Decision, Deliver, Delivery, Family, Finding, Flow, IpMode, LoadBalancerAddress, Masquerader, NodeView,
-    Packet, Party, PodState, PortRef, SourceAddress, Target, Verdict, WayKind,
+    Packet, Party, PodState, PortRef, SourceAddress, Target, Verdict, WayKind, premise,
 };
 use crate::ways::clients::Part;
 use crate::ways::entry::{At, Entry, Leads};
@@ -114,6 +114,9 @@ impl Walk<'_> {
         };
         let Decision { delivery, rule, by } = &taken.decision;
         let stop = |finding: Finding| vec![part.clone().and(finding)];
+        if !premise::families(&self.analysis.cluster, &self.analysis.profile, party).contains(&family) {
+            return stop(Finding::of(Verdict::NoRoute, "NP-30"));
+        }
         let is_its = |port: PortRef| by.iter().any(|(_, taken)| *taken == port);
         if !by.is_empty() && end.by.is_some_and(|port| !is_its(port)) {
             return stop(Finding::of(Verdict::NoListener, "KP-5"));

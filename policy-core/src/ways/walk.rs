@@ -9,16 +9,16 @@ use crate::ids::{NodeId, PodId, ServiceId, WorkloadId};
 use crate::model::delivery::{Endpoint, Frontend, PortRef};
 use crate::model::premise::{self, Whereabouts};
 use crate::model::profile::EgressServiceView;
-use crate::model::way_profile::{DetectLocal, HostPortBackend, KubeProxyMode, LoadBalancerKind};
+use crate::model::way_profile::{DetectLocal, KubeProxyMode, LoadBalancerKind};
 use crate::model::{
-    AddressSet, Direction, Family, Finding, Flag, Flow, Hit, Hop, Knob, Masquerader, NodeView, Party, Protocol,
-    Proviso, Service, ServicePort, TrafficPolicy, Verdict, WayKind,
+    AddressSet, Direction, Family, Finding, Flag, Flow, Hit, Hop, Knob, Masquerader, NodePort, NodeView, Party,
+    Protocol, Proviso, Service, ServicePort, TrafficPolicy, Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
-use crate::ways::entry::{self, At, Entry, Leads};
+use crate::ways::entry::{At, Entry, Leads};
 use crate::ways::forward::{
-    self, Standing, Treatment, connection, destination, node_clients, treatment, usable, usable_on_own_nodes,
+    self, Standing, Treatment, connection, destination, treatment, usable, usable_on_own_nodes,
 };
 use crate::ways::inside::{End, Taken};
 use crate::ways::kube_proxy::accepts_node_ports;
@@ -301,12 +301,22 @@ impl<'a> Walk<'a> {
         let flow = Flow { source, ..flow };
         let direct = step.balancer == Some(LoadBalancerKind::ProxyPod);
         let treatment = treatment(self.analysis, Frontend::NodePort, step.policy, Standing::Other);
-        if direct || !treatment.masquerade {
+        if direct {
             return vec![self.judging.step_as(part, &flow)];
         }
-        let nodes = forward::receivers(self.analysis, step.group.endpoint.pod, &|_| AddressSet::empty());
+        // SVC-19, KP-6: it dials the node port, where that is open.
+        let nobody = |rule| vec![part.clone().and(Finding::of(Verdict::NoListener, rule))];
+        let reached = |node: Option<NodeId>| self.opens_node_port(node, flow.family);
+        if step.port.node_port == NodePort::None {
+            return nobody("SVC-19");
+        }
+        if !treatment.masquerade {
+            let is_open = !reached(step.group.endpoint.node).is_empty();
+            return if is_open { vec![self.judging.step_as(part, &flow)] } else { nobody("KP-6") };
+        }
+        let nodes = forward::receivers(self.analysis, step.group.endpoint.pod, &reached);
         let mut parts = Vec::new();
-        for node in nodes {
+        for node in nodes.into_iter().filter(|node| !node.from.is_empty()) {
             let replaced = self.judging.step_as(part, &Flow { masqueraded_by: Some(node.node), ..flow });
             match self.analysis.profile.ways.kube_proxy_mode {
                 KubeProxyMode::None => parts.extend(either(vec![replaced], vec![self.judging.step_as(part, &flow)])),
@@ -314,6 +324,18 @@ impl<'a> Walk<'a> {
             }
         }
         parts
+    }
+
+    /// Everybody if a node has an address on which node ports are open, or the input does not tell; nobody if not.
+    fn opens_node_port(&self, node: Option<NodeId>, family: Family) -> AddressSet {
+        let (nodes, ways) = (&self.analysis.cluster.nodes, &self.analysis.profile.ways);
+        let opens = |id: NodeId| {
+            let at = NodeView::of(&self.analysis.cluster, id);
+            let mut own = at.addresses.iter().filter(|ip| Family::of(**ip) == family);
+            at.addresses.is_empty() || own.any(|ip| accepts_node_ports(ways, *ip, &at))
+        };
+        let is_open = node.map_or_else(|| nodes.is_empty() || nodes.ids().any(opens), opens);
+        if is_open { AddressSet::all_of(family) } else { AddressSet::empty() }
     }
 
     fn for_outside(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {

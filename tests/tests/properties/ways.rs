@@ -35,7 +35,8 @@ fn dialled(analysis: &Analysis, entry: &Entry) -> Option<Vec<SocketAddr>> {
             let ip: IpAddr = name.parse().ok()?;
             // No load balancer of its own is at a node's address.
             let is_vip = matches!(entry.leads, Leads::Service { balancer: Some(LoadBalancerKind::Vip), .. });
-            (is_vip || !is_node(&ip)).then(|| vec![SocketAddr::new(ip, *port)])
+            let all_known = !cluster.nodes.is_empty() && cluster.nodes.values().all(|node| !node.addresses.is_empty());
+            (is_vip || (!is_node(&ip) && all_known)).then(|| vec![SocketAddr::new(ip, *port)])
         }
         At::AnyNode(Some(port)) => addresses(cluster.nodes.ids().collect(), *port),
         At::Node(Some(node), port) => addresses(vec![*node], *port),
@@ -52,8 +53,20 @@ fn own(entry: &Entry) -> Option<PortRef> {
 }
 
 /// What the reference says of a client and an entry: the best over its addresses. `None` when others claim them too.
-fn wanted(spec: &Spec<'_>, client: Party, entry: &Entry, dials: &[SocketAddr]) -> Option<Dialled> {
-    let all = dials.iter().map(|to| spec.dial(client, *to, entry.protocol));
+fn wanted(
+    (analysis, spec): (&Analysis, &Spec<'_>),
+    client: Party,
+    (entry, dials): (&Entry, &[SocketAddr]),
+) -> Option<Dialled> {
+    let loopback = match (client, &entry.leads) {
+        (Party::Pod(pod), _) if !analysis.cluster.pods.at(pod).host_network => None,
+        (Party::Pod(_) | Party::Node(_), Leads::HostPort(pod, at)) => {
+            let host_port = &analysis.cluster.pods.at(*pod).host_ports[*at];
+            host_port.ip.filter(IpAddr::is_loopback).map(|ip| SocketAddr::new(ip, host_port.port))
+        }
+        _ => None,
+    };
+    let all = dials.iter().chain(&loopback).map(|to| spec.dial(client, *to, entry.protocol));
     let best = all.reduce(Dialled::or)?;
     let contested = ["KP-5", "HP-7"].contains(&best.elsewhere.rule);
     let by_others = best.by.iter().any(|(_, by)| Some(*by) != own(entry));
@@ -99,7 +112,7 @@ fn differences(
     ways: &[Way],
     client: Party,
 ) -> Vec<String> {
-    let Some(wanted) = wanted(spec, client, entry, dials) else { return vec!["contested".to_owned()] };
+    let Some(wanted) = wanted((analysis, spec), client, (entry, dials)) else { return vec!["contested".to_owned()] };
     let (goals, nowhere) = found(ways, &|clients| match (clients, client) {
         (Clients::Party(party), _) => *party == client,
         (Clients::Outside(set), Party::Address(ip)) => set.contains(ip),
@@ -111,17 +124,16 @@ fn differences(
         Leads::Service { .. } => None,
     };
     let mut all: BTreeSet<Goal> = goals.keys().chain(wanted.goals.keys()).copied().collect();
+    let mut differences = vec!["asked".to_owned()];
+    if all.is_empty() && word(nowhere.as_ref()) != word(Some(&wanted.elsewhere)) {
+        differences.push(format!("{:?} nowhere: walk {nowhere:?} spec {:?}", entry.kind, wanted.elsewhere));
+    }
     all.retain(|goal| only.is_none() || goal.pod == only);
     // Any node may be one that the input does not have, where a pod runs of which it does not tell the node.
     let pods = &analysis.cluster.pods;
-    all.retain(|goal| !matches!(entry.at, At::AnyNode(_)) || goal.pod.is_none_or(|pod| pods.at(pod).node.is_some()));
-    let mut differences = vec!["asked".to_owned()];
-    if all.is_empty() {
-        let said = nowhere.as_ref().or(goals.values().next());
-        if word(said) != word(Some(&wanted.elsewhere)) {
-            differences.push(format!("{:?} nowhere: walk {said:?} spec {:?}", entry.kind, wanted.elsewhere));
-        }
-    }
+    let is_asked = |goal: &Goal| goal.pod.is_none_or(|pod| pods.at(pod).node.is_some());
+    let is_any = only.is_none() && (matches!(entry.at, At::AnyNode(_)) || matches!(client, Party::Address(_)));
+    all.retain(|goal| !is_any || is_asked(goal));
     for goal in all {
         let (walk, spec) = (goals.get(&goal), wanted.at(&goal));
         if word(walk) != word(Some(spec)) {
