@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use crate::ids::{NodeId, PodId};
+use crate::model::delivery::awaits_address;
 use crate::model::way_profile::HostPortBackend;
-use crate::model::{AddressSet, Finding, Flow, Knob, Masquerader, NodeView, Party, Verdict, WayKind, premise};
+use crate::model::{AddressSet, Family, Finding, Flow, Knob, Masquerader, NodeView, Party, Verdict, WayKind, premise};
 use crate::ways::clients::{Clients, Part, best, split};
 use crate::ways::entry::{self, Entry, Leads};
 use crate::ways::forward::{self, connection, node_clients};
@@ -45,8 +46,11 @@ impl Walk<'_> {
                 parts.extend(reached.collect::<Vec<_>>());
                 continue;
             }
+            // HP-3: where there is a status, the lack of an address is a fact.
+            let has = |family: Family| object.address(family).is_some() || awaits_address(object);
+            let is_mapped = matches!(entry.leads, Leads::HostPort(..));
             for family in premise::families(cluster, profile, Party::Pod(pod)) {
-                if entry.families().contains(&family) {
+                if (!is_mapped || has(family)) && entry.families().contains(&family) {
                     let flow = connection(Party::Pod(pod), family, entry.protocol, port, None, None);
                     parts.extend(self.past_host_port(&part, entry, &flow));
                 }

@@ -134,6 +134,10 @@ impl<'a> Walk<'a> {
             Some(_) => parts,
             None => parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect(),
         };
+        let port_ref = PortRef { service, port: u32::try_from(at).unwrap_or(u32::MAX) };
+        if let Some(claimed) = self.claimed(entry, frontend, port_ref).filter(|_| taken.is_none()) {
+            parts = parts.into_iter().map(|part| part.and(claimed.clone())).collect();
+        }
         if entry.kind == WayKind::NodePort && forward::is_unaddressed(analysis, None)
             || matches!(entry.at, At::Balancer(None, _) | At::AnyNode(None))
         {
@@ -157,7 +161,6 @@ impl<'a> Walk<'a> {
             Frontend::ClusterIp => object.internal_policy,
             _ => object.external_policy,
         };
-        let port_ref = PortRef { service, port: u32::try_from(at).unwrap_or(u32::MAX) };
         let mut ways = Vec::new();
         // A load balancer that opens connections of its own is a client like those outside.
         let by_node = match (clients, balancer) {
@@ -178,6 +181,22 @@ impl<'a> Walk<'a> {
             ways.push(leading(Vec::new(), None, 0, parts));
         }
         ways
+    }
+
+    /// KP-5: another Service whose packets these are, or may be.
+    fn claimed(&self, entry: &Entry, frontend: Frontend, port: PortRef) -> Option<Finding> {
+        let Leads::Service { balancer: None | Some(LoadBalancerKind::Vip), .. } = entry.leads else { return None };
+        let at = entry.address().filter(|_| entry.kind != WayKind::Vip)?;
+        let number = self.analysis.cluster.services.at(port.service).ports.get(port.port as usize)?.port;
+        let claims = self.analysis.ways.kube_proxy.captures(at, entry.protocol, number);
+        let first = claims.iter().filter(|(_, claim)| *claim == port).map(|(kind, _)| *kind).min();
+        let first = first.unwrap_or(frontend);
+        let others = claims.iter().filter(|(_, claim)| *claim != port).map(|(kind, _)| *kind).min()?;
+        match others.cmp(&first) {
+            std::cmp::Ordering::Less => Some(Finding::of(Verdict::NoListener, "KP-5")),
+            std::cmp::Ordering::Equal => Some(Finding::of(Verdict::Undefined, "KP-5")),
+            std::cmp::Ordering::Greater => None,
+        }
     }
 
     /// What stands before a load balancer's address (SVC-22).

@@ -1,19 +1,22 @@
 //! Ways as sets of clients and groups of endpoints say the same as one client that dials one address and one node
 //! after the other.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use fixtures::strategy::case;
 use policy_core::analysis::Analysis;
 use policy_core::model::way_profile::LoadBalancerKind;
-use policy_core::model::{Finding, Party, PodState, PortRef};
+use policy_core::model::{AddressSet, Finding, Party, PodState, PortRef, Verdict, WayKind};
 use policy_core::spec::Spec;
 use policy_core::spec::ways::{Dialled, Goal};
 use policy_core::ways::clients::Clients;
 use policy_core::ways::entry::{self, At, Entry, Leads};
 use policy_core::ways::walk::{Walk, Way};
+
+use proptest::test_runner::TestCaseError;
+use proptest::{prop_assert, prop_assert_eq};
 
 use super::support::check;
 
@@ -70,6 +73,10 @@ fn wanted(
     let best = all.reduce(Dialled::or)?;
     let contested = ["KP-5", "HP-7"].contains(&best.elsewhere.rule);
     let by_others = best.by.iter().any(|(_, by)| Some(*by) != own(entry));
+    if own(entry).is_some() && best.by.is_empty() {
+        // What is there otherwise is no way into the Service.
+        return Some(Dialled::nothing(Finding::of(Verdict::NoRoute, "M-4")));
+    }
     (!contested && !by_others).then_some(best)
 }
 
@@ -112,12 +119,18 @@ fn differences(
     ways: &[Way],
     client: Party,
 ) -> Vec<String> {
-    let Some(wanted) = wanted((analysis, spec), client, (entry, dials)) else { return vec!["contested".to_owned()] };
     let (goals, nowhere) = found(ways, &|clients| match (clients, client) {
         (Clients::Party(party), _) => *party == client,
         (Clients::Outside(set), Party::Address(ip)) => set.contains(ip),
         _ => false,
     });
+    let Some(wanted) = wanted((analysis, spec), client, (entry, dials)) else {
+        // KP-5, HP-7: nobody says who gets it; of Services the walk must not promise anything either.
+        let promised = goals.iter().filter(|(_, finding)| finding.verdict == Verdict::Allowed);
+        let is_service = own(entry).is_some() && entry.address().is_some();
+        let promised = promised.filter(|_| is_service).map(|(goal, _)| format!("{goal:?} is contested"));
+        return std::iter::once("contested".to_owned()).chain(promised).collect();
+    };
     // A question about one pod is no question about another that has the same port of the node.
     let only = match entry.leads {
         Leads::Pod(pod) | Leads::HostPort(pod, _) => Some(pod),
@@ -151,75 +164,107 @@ fn entries(analysis: &Analysis) -> Vec<(Entry, Vec<SocketAddr>)> {
     services.chain(pods).filter_map(|entry| dialled(analysis, &entry).map(|dials| (entry, dials))).collect()
 }
 
+/// Whether it is known where a pod runs, and whether it runs.
+fn is_placed(analysis: &Analysis, pod: policy_core::ids::PodId) -> bool {
+    let pod = analysis.cluster.pods.at(pod);
+    pod.node.is_some() || pod.state == PodState::Finished
+}
+
+/// Counts what was asked, by the kind of way, and fails on the first difference.
+fn compare(
+    seen: &RefCell<BTreeMap<String, u64>>,
+    case: &fixtures::strategy::Case,
+    clients: &dyn Fn(&Analysis, &mut Walk<'_>, &Entry) -> Vec<(Party, Vec<Way>)>,
+) -> Result<(), TestCaseError> {
+    let analysis = Analysis::new(case.cluster.clone(), case.profile.clone());
+    let spec = Spec::new(&case.cluster, &case.profile);
+    let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
+    for (entry, dials) in entries(&analysis) {
+        for (client, ways) in clients(&analysis, &mut walk, &entry) {
+            let found = differences((&analysis, &spec), (&entry, &dials), &ways, client);
+            let (what, differences) = found.split_first().unwrap();
+            prop_assert!(differences.is_empty(), "{client:?} at {entry:?}, {dials:?}:\n{}", differences.join("\n"));
+            let mut seen = seen.borrow_mut();
+            *seen.entry(format!("{} {what}", entry.kind.id())).or_default() += 1;
+            for part in ways.iter().flat_map(|way| &way.parts) {
+                *seen.entry(part.finding.verdict.as_str().to_owned()).or_default() += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// That every kind of way was asked often enough, and that neither open nor closed ones are rare.
+fn enough(seen: &BTreeMap<String, u64>, kinds: &[WayKind]) {
+    for kind in kinds {
+        let of = |what: &str| seen.get(&format!("{} {what}", kind.id())).copied().unwrap_or_default();
+        assert!(of("asked") >= 100 && of("asked") > of("contested"), "{kind}: {seen:?}");
+    }
+    let of = |verdicts: &[Verdict]| -> u64 { verdicts.iter().filter_map(|verdict| seen.get(verdict.as_str())).sum() };
+    let open = of(&[Verdict::Allowed, Verdict::Conditional, Verdict::Undefined]);
+    let closed = of(&[Verdict::Denied, Verdict::NoListener, Verdict::NoRoute]);
+    assert!(open * 10 > closed && closed * 10 > open, "{seen:?}");
+    for verdict in [Verdict::Allowed, Verdict::Conditional, Verdict::Undefined, Verdict::Denied] {
+        assert!(seen.contains_key(verdict.as_str()), "{seen:?}");
+    }
+}
+
 #[test]
-#[ignore]
-fn explore() {
-    let seen: RefCell<BTreeMap<String, (u64, String)>> = RefCell::default();
-    check(400, &case(1), |case| {
+fn somebody_inside_gets_from_an_entry_what_its_packets_get() {
+    // M-6, M-7, KP-3, KP-8, KP-10, HP-4, NP-18, SVC-23
+    let seen: RefCell<BTreeMap<String, u64>> = RefCell::default();
+    check(120, &case(1), |case| {
+        compare(&seen, &case, &|analysis, walk, entry| {
+            let pods = analysis.cluster.pods.ids().filter(|pod| is_placed(analysis, *pod)).map(Party::Pod);
+            let parties = pods.chain(analysis.cluster.nodes.ids().map(Party::Node));
+            parties.map(|party| (party, walk.enter(&Clients::Party(party), entry))).collect()
+        })
+    });
+    use WayKind::{ClusterIp, ExternalIp, HostNetwork, HostPort, LoadBalancer, NodePort, Pod};
+    enough(&seen.into_inner(), &[ClusterIp, ExternalIp, HostNetwork, HostPort, LoadBalancer, NodePort, Pod]);
+}
+
+#[test]
+fn every_address_of_a_set_of_clients_gets_what_it_gets_alone() {
+    // M-3, M-6, KP-3, KP-6, SVC-17, SVC-22, SVC-26, NP-24, W-NP, W-HP
+    let seen: RefCell<BTreeMap<String, u64>> = RefCell::default();
+    check(120, &case(1), |case| {
+        compare(&seen, &case, &|_, walk, entry| {
+            let outside = walk.outside();
+            let ways = walk.enter(&outside, entry);
+            edges(&ways).into_iter().map(|ip| (Party::Address(ip), ways.clone())).collect()
+        })
+    });
+    use WayKind::{ClusterIp, ExternalIp, HostNetwork, HostPort, LoadBalancer, NodePort, Pod};
+    enough(&seen.into_inner(), &[ClusterIp, ExternalIp, HostNetwork, HostPort, LoadBalancer, NodePort, Pod]);
+}
+
+#[test]
+fn the_parts_of_every_way_are_disjoint_and_leave_nobody_out() {
+    // M-3
+    let ways_seen = Cell::new(0_u64);
+    check(120, &case(1), |case| {
         let analysis = Analysis::new(case.cluster.clone(), case.profile.clone());
-        let spec = Spec::new(&case.cluster, &case.profile);
         let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
-        let outside = walk.outside();
-        for (entry, dials) in entries(&analysis) {
-            let mut note = |client: Party, who: &str, ways: &[Way]| {
-                for difference in differences((&analysis, &spec), (&entry, &dials), ways, client) {
-                    let key = {
-                        let word = |w: &str| {
-                            let rest = difference.split_once(w).map_or("", |(_, rest)| rest);
-                            let verdict = rest.split("verdict: ").nth(1).unwrap_or("").split(',').next().unwrap_or("");
-                            let rule = rest.split("rule: ").nth(1).unwrap_or("").split(',').next().unwrap_or("");
-                            format!("{verdict} {rule}")
-                        };
-                        if difference == "asked" || difference == "contested" {
-                            format!("{who} {:?} {difference}", entry.kind)
-                        } else if difference.contains("walk None") {
-                            format!("{who} {:?} walk None spec {}", entry.kind, word(" spec "))
-                        } else {
-                            format!("{who} {:?} walk {} spec {}", entry.kind, word("walk "), word(" spec "))
-                        }
-                    };
-                    let mut seen = seen.borrow_mut();
-                    let text = format!("{case:?}\n{entry:?}\n{client:?} {dials:?}\n{difference}");
-                    let known = seen.entry(key).or_insert((0, text.clone()));
-                    known.0 += 1;
-                    if text.len() < known.1.len() {
-                        known.1 = text;
-                    }
+        let Clients::Outside(outside) = walk.outside() else { panic!("the outside is a set") };
+        let services = case.cluster.services.ids().flat_map(|service| entry::of_service(&analysis, service));
+        let pods = case.cluster.pods.ids().flat_map(|pod| entry::of_pod(&analysis, pod));
+        let all: Vec<Entry> = services.chain(pods).collect();
+        for entry in all {
+            for way in walk.enter(&Clients::Outside(outside.clone()), &entry) {
+                let mut known = AddressSet::empty();
+                for part in &way.parts {
+                    let Clients::Outside(set) = &part.clients else { panic!("a party in {way:?}") };
+                    prop_assert!(!set.is_empty() && set.is_disjoint(&known), "{entry:?}: {way:?}");
+                    known = known.union(set);
                 }
-            };
-            for pod in case.cluster.pods.ids() {
-                let party = Party::Pod(pod);
-                let object = case.cluster.pods.at(pod);
-                let who = match () {
-                    () if object.state == PodState::Finished => "finished",
-                    () if object.node.is_none() => "unplaced",
-                    () if object.host_network => "hostnet",
-                    () if object.state == PodState::Template => "template",
-                    () => "pod",
-                };
-                let ways = walk.enter(&Clients::Party(party), &entry);
-                note(party, who, &ways);
-            }
-            for node in case.cluster.nodes.ids() {
-                let ways = walk.enter(&Clients::Party(Party::Node(node)), &entry);
-                note(Party::Node(node), "node", &ways);
-            }
-            let ways = walk.enter(&outside, &entry);
-            for ip in edges(&ways) {
-                note(Party::Address(ip), "outside", &ways);
+                prop_assert_eq!(&known, &outside, "{:?}: {:?}", entry, way);
+                ways_seen.set(ways_seen.get() + 1);
             }
         }
         Ok(())
     });
-    let folder = std::path::Path::new("/tmp/q_explore");
-    let _ = std::fs::remove_dir_all(folder);
-    std::fs::create_dir_all(folder).unwrap();
-    let mut all: Vec<_> = seen.into_inner().into_iter().collect();
-    all.sort_by_key(|(key, (count, _))| (key.ends_with("ed"), std::cmp::Reverse(*count)));
-    for (at, (key, (count, text))) in all.iter().enumerate() {
-        println!("{at:3} {count:7} {key}");
-        std::fs::write(folder.join(format!("{at}")), text).unwrap();
-    }
+    assert!(ways_seen.get() > 1000, "{ways_seen:?}");
 }
 
 /// The first and the last address of every stretch of every part of every way.
