@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::ids::NodeId;
 use crate::model::{
     Client, Decision, Deliver, Delivery, Family, Finding, Flow, IpMode, LoadBalancerAddress, Masquerader, NodeView,
-    Packet, Party, PodState, PortRef, SourceAddress, Target, Verdict, WayKind, premise,
+    Packet, Party, PortRef, SourceAddress, Target, Verdict, WayKind, premise,
 };
 use crate::ways::clients::Part;
 use crate::ways::entry::{At, Entry, Leads};
@@ -36,7 +36,7 @@ impl Walk<'_> {
         let (node, pod) = match party {
             Party::Pod(id) => {
                 let pod = cluster.pods.at(id);
-                (pod.node?, (!pod.host_network && pod.state != PodState::Finished).then_some(id))
+                (pod.node?, (!pod.host_network).then_some(id))
             }
             Party::Node(node) => (node, None),
             _ => return None,

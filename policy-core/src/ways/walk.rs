@@ -12,7 +12,7 @@ use crate::model::profile::EgressServiceView;
 use crate::model::way_profile::{DetectLocal, KubeProxyMode, LoadBalancerKind};
 use crate::model::{
     AddressSet, Direction, Family, Finding, Flag, Flow, Hit, Hop, Knob, Masquerader, NodePort, NodeView, Party,
-    Protocol, Proviso, Service, ServicePort, TrafficPolicy, Verdict, WayKind,
+    PodState, Protocol, Proviso, Service, ServicePort, TrafficPolicy, Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
@@ -103,7 +103,12 @@ impl<'a> Walk<'a> {
 
     /// The clients that get at an entry whose packets `from` can send; the others have no route.
     pub(super) fn arriving(&self, clients: &Clients, from: &AddressSet, rule: &'static str) -> Vec<Part> {
-        let [inside, outside] = split(Part::start(clients.clone(), rule), from, |_| Some(true));
+        let start = Part::start(clients.clone(), rule);
+        if matches!(clients, Clients::Party(Party::Pod(pod)) if self.analysis.cluster.pods.at(*pod).state == PodState::Finished)
+        {
+            return vec![start.and(Finding::of(Verdict::NoRoute, "NP-27"))];
+        }
+        let [inside, outside] = split(start, from, |_| Some(true));
         let lost = outside.map(|part| part.and(Finding::of(Verdict::NoRoute, "M-4")));
         inside.into_iter().chain(lost).collect()
     }
