@@ -68,6 +68,8 @@ pub(super) fn usable(endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
 
 /// The endpoints that somebody gets at some node under the policy Local: of each node its own (KP-1).
 pub(super) fn usable_on_own_nodes(mut endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
+    // What a slice gives without a node is on none.
+    endpoints.retain(|(endpoint, _)| endpoint.node.is_some() || endpoint.given.is_none());
     endpoints.sort_by_key(|(endpoint, _)| endpoint.node);
     endpoints.chunk_by(|(a, _), (b, _)| a.node == b.node).flat_map(|here| usable(here.to_vec())).collect()
 }

@@ -256,10 +256,14 @@ impl<'a> Walk<'a> {
         let cluster = &self.analysis.cluster;
         let spoken = &cluster.services.at(port.service).families;
         let of_family = |family| self.endpoints.of(cluster, port, family);
-        let chosen = spoken.iter().copied().flat_map(|family| match policy {
-            // Each gets the endpoints of the node where it enters.
-            TrafficPolicy::Local => usable_on_own_nodes(of_family(family)),
-            TrafficPolicy::Cluster => usable(of_family(family)),
+        let is_one = matches!(clients, Clients::Party(_));
+        let chosen = spoken.iter().copied().flat_map(|family| {
+            // Each gets the endpoints of the node where it enters; one inside may get others too (KP-3).
+            let here = if policy == TrafficPolicy::Local { usable_on_own_nodes(of_family(family)) } else { Vec::new() };
+            let anywhere = policy == TrafficPolicy::Cluster || is_one;
+            let mut chosen = if anywhere { usable(of_family(family)) } else { Vec::new() };
+            chosen.retain(|known| !here.contains(known));
+            chosen.into_iter().chain(here).collect::<Vec<_>>()
         });
         let is_client = |pod: PodId| *clients == Clients::Party(Party::Pod(pod));
         let mut groups: BTreeMap<Place, Group> = BTreeMap::new();

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use fixtures::strategy::case;
 use policy_core::analysis::Analysis;
 use policy_core::model::way_profile::LoadBalancerKind;
-use policy_core::model::{AddressSet, Finding, Party, PodState, PortRef, Verdict, WayKind};
+use policy_core::model::{AddressSet, Finding, NodePort, Party, PodState, PortRef, Verdict, WayKind};
 use policy_core::spec::Spec;
 use policy_core::spec::ways::{Dialled, Goal};
 use policy_core::ways::clients::Clients;
@@ -39,7 +39,8 @@ fn dialled(analysis: &Analysis, entry: &Entry) -> Option<Vec<SocketAddr>> {
             // No load balancer of its own is at a node's address.
             let is_vip = matches!(entry.leads, Leads::Service { balancer: Some(LoadBalancerKind::Vip), .. });
             let all_known = !cluster.nodes.is_empty() && cluster.nodes.values().all(|node| !node.addresses.is_empty());
-            (is_vip || (!is_node(&ip) && all_known)).then(|| vec![SocketAddr::new(ip, *port)])
+            let has_number = own(entry)?.of(cluster)?.node_port != NodePort::Unallocated;
+            (is_vip || (!is_node(&ip) && all_known && has_number)).then(|| vec![SocketAddr::new(ip, *port)])
         }
         At::AnyNode(Some(port)) => addresses(cluster.nodes.ids().collect(), *port),
         At::Node(Some(node), port) => addresses(vec![*node], *port),
