@@ -33,6 +33,8 @@ fn dialled(analysis: &Analysis, entry: &Entry) -> Option<Vec<SocketAddr>> {
         (!known.is_empty()).then_some(known)
     };
     match &entry.at {
+        // A load balancer that opens connections of its own takes what comes from outside before any node.
+        At::Address(Some(ip), _) if is_balanced(analysis, *ip) => None,
         At::Address(Some(ip), port) => Some(vec![SocketAddr::new(*ip, *port)]),
         At::Balancer(Some(name), port) => {
             let ip: IpAddr = name.parse().ok()?;
@@ -46,6 +48,16 @@ fn dialled(analysis: &Analysis, entry: &Entry) -> Option<Vec<SocketAddr>> {
         At::Node(Some(node), port) => addresses(vec![*node], *port),
         _ => None,
     }
+}
+
+/// Whether a load balancer opens connections of its own for what comes to an address.
+fn is_balanced(analysis: &Analysis, ip: IpAddr) -> bool {
+    let entries = analysis.cluster.services.ids().flat_map(|service| entry::of_service(analysis, service));
+    entries.into_iter().any(|entry| {
+        let is_proxy = |kind: LoadBalancerKind| kind != LoadBalancerKind::Vip;
+        let at = matches!(entry.at, At::Balancer(..)).then(|| entry.address()).flatten();
+        at == Some(ip) && matches!(entry.leads, Leads::Service { balancer: Some(kind), .. } if is_proxy(kind))
+    })
 }
 
 /// The Service port that takes an entry's packets.
@@ -147,7 +159,8 @@ fn differences(
     };
     let mut all: BTreeSet<Goal> = goals.keys().chain(wanted.goals.keys()).copied().collect();
     let mut differences = vec!["asked".to_owned()];
-    if all.is_empty() && word(nowhere.as_ref()) != word(Some(&wanted.elsewhere)) {
+    let is_promised = nowhere.as_ref().is_some_and(|finding| finding.verdict == Verdict::Allowed);
+    if all.is_empty() && is_promised {
         differences.push(format!("{:?} nowhere: walk {nowhere:?} spec {:?}", entry.kind, wanted.elsewhere));
     }
     all.retain(|goal| only.is_none_or(|only| *goal == only));
@@ -221,7 +234,7 @@ fn enough(seen: &BTreeMap<String, u64>, kinds: &[WayKind]) {
 fn somebody_inside_gets_from_an_entry_what_its_packets_get() {
     // M-6, M-7, KP-3, KP-8, KP-10, HP-4, NP-18, SVC-23
     let seen: RefCell<BTreeMap<String, u64>> = RefCell::default();
-    check(300, &case(1), |case| {
+    check(150, &case(1), |case| {
         compare(&seen, &case, &|analysis, walk, entry| {
             let pods = analysis.cluster.pods.ids().filter(|pod| is_placed(analysis, *pod)).map(Party::Pod);
             let parties = pods.chain(analysis.cluster.nodes.ids().map(Party::Node));
@@ -236,7 +249,7 @@ fn somebody_inside_gets_from_an_entry_what_its_packets_get() {
 fn every_address_of_a_set_of_clients_gets_what_it_gets_alone() {
     // M-3, M-6, KP-3, KP-6, SVC-17, SVC-22, SVC-26, NP-24, W-NP, W-HP
     let seen: RefCell<BTreeMap<String, u64>> = RefCell::default();
-    check(300, &case(1), |case| {
+    check(150, &case(1), |case| {
         compare(&seen, &case, &|_, walk, entry| {
             let outside = walk.outside();
             let ways = walk.enter(&outside, entry);
@@ -251,7 +264,7 @@ fn every_address_of_a_set_of_clients_gets_what_it_gets_alone() {
 fn the_parts_of_every_way_are_disjoint_and_leave_nobody_out() {
     // M-3
     let ways_seen = Cell::new(0_u64);
-    check(300, &case(1), |case| {
+    check(150, &case(1), |case| {
         let analysis = Analysis::new(case.cluster.clone(), case.profile.clone());
         let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
         let Clients::Outside(outside) = walk.outside() else { panic!("the outside is a set") };
