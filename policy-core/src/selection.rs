@@ -3,13 +3,22 @@
 use rustc_hash::FxHashMap;
 
 use crate::ids::{IdVec, NamespaceId, PodId};
-use crate::model::{Name, Operator, Pod, Selector};
+use crate::model::{LabelSet, Name, Operator, Pod, Selector};
 
-/// Pods by namespace, and by namespace and label. Building it is linear in the labels of all pods.
+/// Pods of one namespace with one label set.
+#[derive(Clone, Debug)]
+struct Alike {
+    labels: LabelSet,
+    pods: Vec<PodId>,
+}
+
+/// Pods by namespace and label. Pods whose labels share one allocation, as those of one owner mostly do, are looked at
+/// once.
 #[derive(Clone, Debug, Default)]
 pub struct PodIndex {
-    spaces: FxHashMap<NamespaceId, Vec<PodId>>,
-    labels: FxHashMap<(NamespaceId, Name, Name), Vec<PodId>>,
+    groups: Vec<Alike>,
+    spaces: FxHashMap<NamespaceId, Vec<usize>>,
+    labels: FxHashMap<(NamespaceId, Name, Name), Vec<usize>>,
 }
 
 impl PodIndex {
@@ -17,10 +26,18 @@ impl PodIndex {
     #[must_use]
     pub fn new(pods: &IdVec<PodId, Pod>) -> Self {
         let mut index = Self::default();
+        let mut known: FxHashMap<(NamespaceId, usize), usize> = FxHashMap::default();
         for (id, pod) in pods.iter() {
-            index.spaces.entry(pod.namespace).or_default().push(id);
+            let next = index.groups.len();
+            let place = *known.entry((pod.namespace, pod.labels.allocation())).or_insert(next);
+            if let Some(group) = index.groups.get_mut(place) {
+                group.pods.push(id);
+                continue;
+            }
+            index.groups.push(Alike { labels: pod.labels.clone(), pods: vec![id] });
+            index.spaces.entry(pod.namespace).or_default().push(place);
             for (key, value) in pod.labels.iter() {
-                index.labels.entry((pod.namespace, key.clone(), value.clone())).or_default().push(id);
+                index.labels.entry((pod.namespace, key.clone(), value.clone())).or_default().push(place);
             }
         }
         index
@@ -28,8 +45,8 @@ impl PodIndex {
 
     /// The pods of a namespace that are selected, in order.
     #[must_use]
-    pub fn selected(&self, pods: &IdVec<PodId, Pod>, namespace: NamespaceId, selector: &Selector) -> Vec<PodId> {
-        let none: &[PodId] = &[];
+    pub fn selected(&self, namespace: NamespaceId, selector: &Selector) -> Vec<PodId> {
+        let none: &[usize] = &[];
         let with = |key: &Name, value: &Name| {
             self.labels.get(&(namespace, key.clone(), value.clone())).map_or(none, Vec::as_slice)
         };
@@ -42,8 +59,11 @@ impl PodIndex {
             _ => None,
         });
         let all = || self.spaces.get(&namespace).map_or(none, Vec::as_slice);
-        let candidates = labels.min_by_key(|pods| pods.len()).unwrap_or_else(all);
-        let selected = |id: &&PodId| pods.get(**id).is_some_and(|pod| selector.matches(&pod.labels));
-        candidates.iter().filter(selected).copied().collect()
+        let candidates = labels.min_by_key(|groups| groups.len()).unwrap_or_else(all);
+        let groups = candidates.iter().filter_map(|place| self.groups.get(*place));
+        let selected = groups.filter(|group| selector.matches(&group.labels));
+        let mut pods: Vec<PodId> = selected.flat_map(|group| group.pods.iter().copied()).collect();
+        pods.sort_unstable();
+        pods
     }
 }

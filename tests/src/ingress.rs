@@ -203,7 +203,8 @@ fn answer(cluster: &Cluster, action: &Action) -> Answer {
             for backend in backends {
                 match &backend.target {
                     BackendTarget::Service { service, port, .. } => {
-                        let number = cluster.services.at(*service).ports[*port as usize].port;
+                        let number =
+                            cluster.services.at(*service).ports.get(*port as usize).map_or(0, |port| port.port);
                         names.push(format!("{}:{number}", service_name(cluster, *service)));
                     }
                     BackendTarget::External { service, port } => {

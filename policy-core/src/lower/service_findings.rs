@@ -53,7 +53,7 @@ impl Things<'_> {
         let index = PodIndex::new(self.pods);
         for service in self.services.values().filter(by_name) {
             let Some(selector) = &service.selector else { continue };
-            let pods = index.selected(self.pods, service.namespace, selector);
+            let pods = index.selected(service.namespace, selector);
             if pods.is_empty() {
                 continue;
             }

@@ -485,3 +485,6 @@ pub(super) fn special(ip: IpAddr) -> Option<&'static str> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

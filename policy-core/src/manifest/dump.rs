@@ -9,7 +9,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashSet, FxHasher};
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::snapshot::{
     Body, Container, ContainerPort, Effect, Flags, NodeAddress, NodeBody, NodeSpec, NodeStatus, Object, ObjectMeta,
@@ -20,6 +20,7 @@ use crate::source::{Span, Spanned};
 
 use super::document::ListHead;
 use super::kinds::{Class, Model, classify};
+use super::peek::Peek;
 use super::unread::mark;
 
 /// A string that borrows from the text where it has no escapes.
@@ -309,47 +310,6 @@ struct RawCondition<'a> {
     status: Option<Str<'a>>,
 }
 
-/// Finds `apiVersion` and `kind` and stops there: an API server writes them first.
-#[derive(Debug, Default)]
-struct Peek<'a> {
-    api_version: Option<Str<'a>>,
-    kind: Option<Str<'a>>,
-}
-
-impl<'a> Peek<'a> {
-    fn at(raw: &'a str) -> Self {
-        let mut found = Self::default();
-        let mut json = serde_json::Deserializer::from_str(raw);
-        // An error is how the visitor stops early; what it saw until then is what counts.
-        drop(json.deserialize_map(PeekVisitor(&mut found)));
-        found
-    }
-}
-
-struct PeekVisitor<'p, 'a>(&'p mut Peek<'a>);
-
-impl<'a> Visitor<'a> for PeekVisitor<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<Str<'a>>()? {
-            match key.0.as_ref() {
-                "apiVersion" => self.0.api_version = Some(map.next_value()?),
-                "kind" => self.0.kind = Some(map.next_value()?),
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-            if self.0.api_version.is_some() && self.0.kind.is_some() {
-                return Err(A::Error::custom("both were found"));
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Strings that many objects have in common, kept once.
 #[derive(Debug, Default)]
 pub(crate) struct Strings {
@@ -579,10 +539,8 @@ impl Made<'_> {
             }
             _ => (spec.template, "spec.template"),
         };
-        if let Some(template) = &template {
-            if let Some(meta) = &template.metadata {
-                self.marks(meta, &format!("{at}."));
-            }
+        if let Some(meta) = template.as_ref().and_then(|template| template.metadata.as_ref()) {
+            self.marks(meta, &format!("{at}."));
         }
         let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
         let is = |text: &Option<Str<'_>>, wanted: &str| text.as_ref().is_some_and(|text| text.0 == wanted);

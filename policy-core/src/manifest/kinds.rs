@@ -374,7 +374,6 @@ const GROUPS: &[(&str, Effect)] = &[
     ("projectcalico.org", Effect::Policy),
     ("projectcontour.io", Effect::Way),
     ("ray.io", Effect::Workload),
-    ("rbac.authorization.k8s.io", Effect::None),
     ("resource.k8s.io", Effect::None),
     ("scheduling.k8s.io", Effect::None),
     ("secrets-store.csi.x-k8s.io", Effect::None),
@@ -420,6 +419,13 @@ mod tests {
         assert_eq!(classify("networking.k8s.io/v2", "NetworkPolicy"), Class::WrongVersion(Model::NetworkPolicy));
         assert_eq!(classify("networking.k8s.io/v1", "NetworkPolcy"), Class::Misspelt(Model::NetworkPolicy));
         assert_eq!(classify("v1", "pod"), Class::Misspelt(Model::Pod));
+        let rbac = |version, kind| classify(&format!("rbac.authorization.k8s.io/{version}"), kind);
+        assert_eq!(rbac("v1", "ClusterRole"), Class::Modelled(Model::ClusterRole));
+        assert_eq!(rbac("v1beta1", "RoleBinding"), Class::Legacy(Model::RoleBinding));
+        assert_eq!(rbac("v2", "Role"), Class::WrongVersion(Model::Role));
+        assert_eq!(rbac("v1", "RoleBindng"), Class::Misspelt(Model::RoleBinding));
+        assert_eq!(classify("v1", "ServiceAcount"), Class::Misspelt(Model::ServiceAccount));
+        assert!(!Model::ClusterRoleBinding.is_namespaced() && Model::RoleBinding.is_namespaced());
         // ING-2
         for version in ["extensions/v1beta1", "networking.k8s.io/v1beta1"] {
             assert_eq!(classify(version, "Ingress"), Class::Legacy(Model::Ingress));

@@ -21,6 +21,7 @@ mod kinds;
 mod names;
 mod object;
 mod old_ingress;
+mod peek;
 mod pieces;
 mod scalar;
 mod schema;

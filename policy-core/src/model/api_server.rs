@@ -158,10 +158,8 @@ fn decoded(path: &str) -> Result<String, UrlError> {
 /// Who opens the connection on the API server's behalf (API-4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ApiSource {
-    /// The API server at an address that the profile gives, or an agent's pod.
+    /// The API server at an address that the profile gives, an agent's pod, or somebody of whom nobody says where.
     Party(Party),
-    /// The API server, nobody says where.
-    Unknown,
     /// The node's own runtime, inside the pod's network namespace: policies do not see it (API-6).
     Inside,
 }
@@ -185,7 +183,7 @@ pub struct ApiLeg {
     pub knobs: KnobSet,
     /// Remarks, sorted.
     pub flags: Vec<Flag>,
-    /// What policies say, where they are asked and the source is known.
+    /// What policies say, where they are asked.
     pub judgement: Option<Judgement>,
 }
 

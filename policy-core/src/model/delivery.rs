@@ -30,7 +30,7 @@ pub enum Client {
     Pod(Option<PodId>),
     /// A pod of another node whose address is still the source (KP-8).
     RemotePod(Option<PodId>),
-    /// A process of this node, or a pod on its network.
+    /// A process of this node, or a pod on its network (HN-4).
     Host,
     /// Anybody else.
     Outside,
@@ -97,7 +97,7 @@ pub struct Endpoint {
     pub family: Family,
     /// The address; `None` when the input does not tell it.
     pub address: Option<IpAddr>,
-    /// The pod that has it.
+    /// The pod that has it; one on the host's network has its node's (HN-2).
     pub pod: Option<PodId>,
     /// The node on which it is.
     pub node: Option<NodeId>,
@@ -189,7 +189,7 @@ pub enum SourceAddress {
     Either(KnobSet),
 }
 
-/// One endpoint that may get the connection.
+/// One endpoint that may get the connection: what policies are asked about (KP-10, SVC-20).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Target {
     /// Its address; `None` when the input does not tell it.

@@ -20,7 +20,7 @@ pub struct ServiceBody {
     pub status: Option<ServiceStatus>,
 }
 
-/// `spec` of a Service.
+/// `spec` of a Service, without what only chooses among endpoints (SVC-25).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSpec {

@@ -26,7 +26,7 @@ impl ApiServer<'_> {
         let service = find_service(self.cluster, "default", "kubernetes");
         let dialled = dialled(self.cluster, self.profile, service);
         let (servers, usual_port) = self.servers(service);
-        let judged = servers.into_iter().map(|server| (server, self.judged(pod, server, dialled)));
+        let judged = servers.into_iter().map(|server| (server, self.judge_server(pod, server, dialled)));
         let servers: Vec<(SocketAddr, (Judgement, Option<Knob>))> = judged.collect();
         let mut access = ApiServerAccess {
             verdict: Verdict::NoRoute,
@@ -80,7 +80,7 @@ impl ApiServer<'_> {
     }
 
     /// One API server, and the knob that would settle what cannot be said of it.
-    fn judged(&self, pod: PodId, server: SocketAddr, dialled: Option<SocketAddr>) -> (Judgement, Option<Knob>) {
+    fn judge_server(&self, pod: PodId, server: SocketAddr, dialled: Option<SocketAddr>) -> (Judgement, Option<Knob>) {
         let destination = party_at(self.cluster, server.ip());
         let family = Family::of(server.ip());
         let flow = Flow::direct(Party::Pod(pod), destination, family, Protocol::Tcp, server.port());

@@ -436,14 +436,15 @@ impl<'a> ApiServer<'a> {
     /// One leg for each address that the API server may come from (API-4).
     fn legs(&self, target: &Target) -> Vec<ApiLeg> {
         let sources = self.sources(target.family);
-        if sources.is_empty() {
-            return vec![self.unknown_source(target)];
-        }
-        let leg = |source: Party| {
-            let flow = Flow::direct(source, target.destination, target.family, Protocol::Tcp, target.port);
+        if sources.is_empty() { vec![self.unknown_source(target)] } else { self.judged(&sources, target) }
+    }
+
+    fn judged(&self, sources: &[Party], target: &Target) -> Vec<ApiLeg> {
+        let leg = |source: &Party| {
+            let flow = Flow::direct(*source, target.destination, target.family, Protocol::Tcp, target.port);
             let judgement = self.judge.judge(&flow);
             ApiLeg {
-                source: ApiSource::Party(source),
+                source: ApiSource::Party(*source),
                 destination: target.destination,
                 family: target.family,
                 port: target.port,
@@ -454,7 +455,7 @@ impl<'a> ApiServer<'a> {
                 judgement: Some(judgement),
             }
         };
-        sources.into_iter().map(leg).collect()
+        sources.iter().map(leg).collect()
     }
 
     /// API-4: the agents' pods, else the API server's own addresses; empty when nobody says.
@@ -478,40 +479,32 @@ impl<'a> ApiServer<'a> {
         parties
     }
 
-    /// API-4: open where no policy isolates the pod, else undefined.
+    /// API-4: somebody of whom nothing is known. What NetworkPolicies deny to everybody they do not deny to the pod's
+    /// own node, and that may be where the API server is (NP-19).
     fn unknown_source(&self, target: &Target) -> ApiLeg {
-        let ways = &self.profile.ways;
-        let knob = if ways.konnectivity.is_some() { Knob::Konnectivity } else { Knob::ApiServerAddresses };
-        let isolated = match target.destination {
-            Party::Pod(pod) => isolated(self.cluster, self.profile, pod, Direction::Ingress),
-            _ => false,
+        let agents = self.profile.ways.konnectivity.is_some();
+        let knob = if agents { Knob::Konnectivity } else { Knob::ApiServerAddresses };
+        let somebody = Party::Somebody(knob);
+        let flow = Flow::direct(somebody, target.destination, target.family, Protocol::Tcp, target.port);
+        let judgement = self.judge.judge(&flow);
+        let by_tier = judgement.ingress.tier.is_some();
+        let (verdict, rule) = match judgement.verdict {
+            Verdict::Denied if !by_tier => (Verdict::Undefined, "API-4"),
+            Verdict::Undefined => (Verdict::Undefined, "API-4"),
+            verdict => (verdict, judgement.rule),
         };
-        let (verdict, knobs) =
-            if isolated { (Verdict::Undefined, KnobSet::one(knob)) } else { (Verdict::Allowed, KnobSet::EMPTY) };
-        let mut flags = Vec::new();
-        if let Party::Pod(pod) = target.destination {
-            let pod = self.cluster.pods.at(pod);
-            if !pod.declares(Protocol::Tcp, target.port) {
-                flags.push(Flag::UndeclaredPort);
-            }
-            if pod.state != PodState::Live {
-                flags.push(Flag::Hypothetical);
-            }
-            if is_host(pod, self.profile) {
-                flags.push(Flag::HostNetwork);
-            }
-        }
-        flags.sort_unstable();
+        let knobs =
+            if verdict == Verdict::Undefined { judgement.knobs().union(KnobSet::one(knob)) } else { KnobSet::EMPTY };
         ApiLeg {
-            source: ApiSource::Unknown,
+            source: ApiSource::Party(somebody),
             destination: target.destination,
             family: target.family,
             port: target.port,
             verdict,
-            rule: "API-4",
+            rule,
             knobs,
-            flags,
-            judgement: None,
+            flags: judgement.flags.clone(),
+            judgement: Some(judgement),
         }
     }
 }

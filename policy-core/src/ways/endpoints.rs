@@ -46,7 +46,7 @@ impl Endpoints {
         let nodes_are_written = cluster.nodes.values().any(|node| node.is_written);
         for ((_, service), members) in cluster.services.iter().zip(&mut self.members) {
             let Some(selector) = &service.selector else { continue };
-            for id in index.selected(&cluster.pods, service.namespace, selector) {
+            for id in index.selected(service.namespace, selector) {
                 let Some(pod) = cluster.pods.get(id).filter(|pod| pod.state != PodState::Finished) else { continue };
                 let node = pod.node.and_then(|node| cluster.nodes.get(node));
                 if nodes_are_written && node.is_some_and(|node| !node.is_written) && !service.publish_not_ready {

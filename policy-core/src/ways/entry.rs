@@ -35,6 +35,8 @@ pub enum At {
     AnyNode(Option<u16>),
     /// One node, which may be unknown.
     Node(Option<NodeId>, u16),
+    /// One address of one node.
+    NodeAddress(NodeId, IpAddr, u16),
 }
 
 /// What takes a connection.
@@ -58,6 +60,15 @@ pub enum Leads {
 }
 
 impl Entry {
+    /// The node whose address is dialled, when it is one alone.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId> {
+        match self.at {
+            At::NodeAddress(node, ..) => Some(node),
+            _ => None,
+        }
+    }
+
     /// The hop that it is.
     #[must_use]
     pub fn hop(&self, analysis: &Analysis) -> Hop {
@@ -73,6 +84,7 @@ impl Entry {
                 let node = node.or(analysis.cluster.pods.at(*pod).node);
                 Hop::Node { node, at: None, port: Some(*port) }
             }
+            (At::NodeAddress(node, ip, port), _) => Hop::Node { node: Some(*node), at: Some(*ip), port: Some(*port) },
             (At::Node(node, port), _) => Hop::Node { node: *node, at: None, port: Some(*port) },
             (At::Address(_, port) | At::Balancer(_, port), Leads::HostPort(pod, _) | Leads::Pod(pod)) => {
                 Hop::Pod { pod: *pod, port: *port }
@@ -94,6 +106,7 @@ impl Entry {
         match &self.at {
             At::Address(ip, _) => *ip,
             At::Balancer(name, _) => name.as_ref().and_then(|name| name.parse().ok()),
+            At::NodeAddress(_, ip, _) => Some(*ip),
             At::AnyNode(_) | At::Node(..) => None,
         }
     }

@@ -63,7 +63,7 @@ fn entries(analysis: &Analysis, ways: &Ways) -> Vec<Entry> {
 }
 
 /// W-VIP: what its holder opens is open at the address.
-fn of_vips(analysis: &Analysis, ways: &Ways) -> Vec<Entry> {
+pub(super) fn of_vips(analysis: &Analysis, ways: &Ways) -> Vec<Entry> {
     let cluster = &analysis.cluster;
     let mut entries = Vec::new();
     for vip in &analysis.profile.ways.vips {

@@ -86,6 +86,7 @@ impl Walk<'_> {
         let (ips, port): (Vec<IpAddr>, u16) = match &entry.at {
             At::Address(ip, port) => (vec![(*ip)?], *port),
             At::Balancer(name, port) => (vec![name.as_ref()?.parse().ok()?], *port),
+            At::NodeAddress(_, ip, port) => (vec![*ip], *port),
             At::AnyNode(port) => (cluster.nodes.ids().flat_map(of).collect(), (*port)?),
             At::Node(node, port) => (of((*node)?).collect(), *port),
         };

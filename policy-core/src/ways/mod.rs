@@ -6,6 +6,7 @@
 pub mod api_access;
 pub mod api_server;
 pub mod clients;
+pub mod dial;
 pub mod dns;
 pub mod endpoints;
 pub mod entry;

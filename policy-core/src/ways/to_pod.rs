@@ -7,7 +7,7 @@ use crate::model::delivery::awaits_address;
 use crate::model::way_profile::HostPortBackend;
 use crate::model::{AddressSet, Family, Finding, Flow, Knob, Masquerader, NodeView, Party, Verdict, WayKind, premise};
 use crate::ways::clients::{Clients, Part, best, split};
-use crate::ways::entry::{self, Entry, Leads};
+use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::forward::{self, connection, node_clients};
 use crate::ways::inside::End;
 use crate::ways::kube_proxy::accepts_node_ports;
@@ -100,10 +100,16 @@ impl Walk<'_> {
     pub(super) fn getting_at(&self, entry: &Entry, node: Option<NodeId>) -> AddressSet {
         let (analysis, outside) = (self.analysis, self.judging.outside());
         let ways = &analysis.profile.ways;
-        let everywhere = |_: IpAddr, _: &NodeView| true;
+        let only = match entry.at {
+            At::NodeAddress(holder, ..) if node.is_some_and(|node| node != holder) => return AddressSet::empty(),
+            At::NodeAddress(_, ip, _) => Some(ip),
+            _ => None,
+        };
+        let node = entry.node().or(node);
+        let everywhere = |ip: IpAddr, _: &NodeView| only.is_none_or(|only| only == ip);
         match (entry.kind, &entry.leads) {
             (WayKind::NodePort, _) => {
-                let is_open = |ip: IpAddr, at: &NodeView| accepts_node_ports(ways, ip, at);
+                let is_open = |ip: IpAddr, at: &NodeView| everywhere(ip, at) && accepts_node_ports(ways, ip, at);
                 node_clients(analysis, &is_open, node, outside)
             }
             (WayKind::HostPort, Leads::HostPort(pod, at)) => {
@@ -111,7 +117,8 @@ impl Walk<'_> {
                 if host_port.and_then(|port| port.ip).is_some_and(|ip| ip.is_loopback()) {
                     return AddressSet::empty();
                 }
-                let is_open = |ip: IpAddr, _: &NodeView| host_port.is_some_and(|port| port.is_at(ip));
+                let is_open =
+                    |ip: IpAddr, at: &NodeView| everywhere(ip, at) && host_port.is_some_and(|port| port.is_at(ip));
                 node_clients(analysis, &is_open, node, outside)
             }
             (WayKind::HostNetwork, _) => node_clients(analysis, &everywhere, node, outside),

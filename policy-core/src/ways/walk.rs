@@ -18,7 +18,7 @@ use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
 use crate::ways::entry::{At, Entry, Leads};
 use crate::ways::forward::{
-    self, Standing, Treatment, connection, destination, treatment, usable, usable_on_own_nodes,
+    self, Receiver, Standing, Treatment, connection, destination, treatment, usable, usable_on_own_nodes,
 };
 use crate::ways::inside::{End, Taken};
 use crate::ways::kube_proxy::accepts_node_ports;
@@ -92,7 +92,9 @@ impl<'a> Walk<'a> {
             }
             Leads::Pod(pod) => {
                 let port = match entry.at {
-                    At::Address(_, port) | At::Node(_, port) | At::Balancer(_, port) => port,
+                    At::Address(_, port) | At::Node(_, port) | At::NodeAddress(_, _, port) | At::Balancer(_, port) => {
+                        port
+                    }
                     At::AnyNode(port) => port.unwrap_or(0),
                 };
                 let rule = if entry.kind == WayKind::HostNetwork { "HN-1" } else { "M-8" };
@@ -191,7 +193,7 @@ impl<'a> Walk<'a> {
     /// KP-5: another Service whose packets these are, or may be.
     fn claimed(&self, entry: &Entry, frontend: Frontend, port: PortRef) -> Option<Finding> {
         let Leads::Service { balancer: None | Some(LoadBalancerKind::Vip), .. } = entry.leads else { return None };
-        let at = entry.address().filter(|_| entry.kind != WayKind::Vip)?;
+        let at = entry.address().filter(|_| entry.kind != WayKind::Vip && frontend != Frontend::NodePort)?;
         let number = self.analysis.cluster.services.at(port.service).ports.get(port.port as usize)?.port;
         let claims = self.analysis.ways.kube_proxy.captures(at, entry.protocol, number);
         let first = claims.iter().filter(|(_, claim)| *claim == port).map(|(kind, _)| *kind).min();
@@ -369,6 +371,11 @@ impl<'a> Walk<'a> {
     fn for_outside(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
         let analysis = self.analysis;
         let Treatment { masquerade, .. } = treatment(analysis, step.frontend, step.policy, Standing::Other);
+        let fixed = step.entry.node();
+        if !masquerade && fixed.is_some() && fixed != step.group.endpoint.node {
+            // KP-4: only endpoints of the node itself.
+            return vec![part.clone().and(Finding::of(Verdict::NoListener, "KP-4"))];
+        }
         if !masquerade {
             let here = match step.policy {
                 TrafficPolicy::Local => self.getting_at(step.entry, step.group.endpoint.node),
@@ -378,8 +385,10 @@ impl<'a> Walk<'a> {
             return inside.iter().flat_map(|part| self.judging.step(part, &flow)).collect();
         }
         let mut parts = Vec::new();
-        let receivers =
-            forward::receivers(analysis, step.group.endpoint.pod, &|node| self.getting_at(step.entry, node));
+        let receivers = match fixed {
+            Some(node) => vec![Receiver { node: Masquerader::Node(node), from: self.getting_at(step.entry, fixed) }],
+            None => forward::receivers(analysis, step.group.endpoint.pod, &|node| self.getting_at(step.entry, node)),
+        };
         for receiver in receivers {
             let [inside, _] = split(part.clone(), &receiver.from, |_| Some(true));
             let Some(inside) = inside else { continue };
@@ -409,12 +418,13 @@ impl<'a> Walk<'a> {
         let flow = Flow { source: party, ..flow };
         let mut parts =
             self.at_node(part, step, Flow { dialled: self.dialled(step, node, flow.family), ..flow }, node, standing);
-        if step.entry.kind == WayKind::NodePort {
+        if let Some(fixed) = step.entry.node().filter(|fixed| Some(*fixed) != node) {
+            let far = self.far(standing);
+            let flow = Flow { dialled: self.dialled(step, Some(fixed), flow.family), ..flow };
+            parts = self.at_node(part, step, flow, Some(fixed), far);
+        } else if step.entry.kind == WayKind::NodePort && step.entry.node().is_none() {
             // KP-8: the port of another node, where the client is a stranger unless the cluster's range tells.
-            let far = match (standing, analysis.profile.ways.detect_local) {
-                (Standing::Pod, DetectLocal::ClusterCidr) => Standing::Pod,
-                _ => Standing::Other,
-            };
+            let far = self.far(standing);
             for receiver in forward::receivers(analysis, step.group.endpoint.pod, &|_| AddressSet::empty()) {
                 let other = match receiver.node {
                     Masquerader::Node(other) if Some(other) != node => Some(other),
@@ -431,6 +441,14 @@ impl<'a> Walk<'a> {
             }
         }
         parts
+    }
+
+    /// What a client is to another node than its own (KP-8).
+    fn far(&self, standing: Standing) -> Standing {
+        match (standing, self.analysis.profile.ways.detect_local) {
+            (Standing::Pod, DetectLocal::ClusterCidr) => Standing::Pod,
+            _ => Standing::Other,
+        }
     }
 
     /// What the rules of one node do with a connection.
@@ -472,6 +490,7 @@ impl<'a> Walk<'a> {
         match &step.entry.at {
             At::Address(Some(ip), port) if of_family(ip) => Some(SocketAddr::new(*ip, *port)),
             At::Balancer(Some(at), port) => at.parse().ok().filter(of_family).map(|ip| SocketAddr::new(ip, *port)),
+            At::NodeAddress(_, ip, port) => Some(SocketAddr::new(*ip, *port)).filter(|at| of_family(&at.ip())),
             At::AnyNode(Some(port)) | At::Node(_, port) => {
                 let mut addresses = self.analysis.cluster.nodes.get(node?)?.addresses.iter().map(|address| address.ip);
                 addresses.find(of_family).map(|ip| SocketAddr::new(ip, *port))

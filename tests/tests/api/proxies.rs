@@ -134,6 +134,28 @@ status: {phase: Running, podIP: 10.244.2.40}
 }
 
 #[test]
+fn an_api_server_that_may_be_anywhere_is_let_in_where_everybody_is() {
+    // API-4, NP-19, CNP-1
+    let asked = |policies: &str| {
+        let way = get(&case(policies), "jane", &service("web:80"));
+        (way.verdict, way.rule)
+    };
+    assert_eq!(asked("").0, Verdict::Allowed);
+    assert_eq!(asked(&policy("x", "{podSelector: {}, ingress: [{}]}")).0, Verdict::Allowed);
+    assert_eq!(asked(&policy("x", "{podSelector: {}}")), (Verdict::Undefined, "API-4"));
+    let block = policy("x", "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.9.9.8/32}}]}]}");
+    assert_eq!(asked(&block), (Verdict::Undefined, "API-4"));
+    // No node is exempt from the Admin tier.
+    let nobody = "---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: nobody}
+spec: {tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}
+";
+    assert_eq!(asked(nobody).0, Verdict::Undefined);
+}
+
+#[test]
 fn the_best_of_several_api_servers_counts() {
     // API-4, M-6
     let block = policy("x", "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.9.9.8/32}}]}]}");

@@ -138,5 +138,5 @@ fn spec_and_ways_do_the_same_with_every_packet() {
     assert!(missing.is_empty(), "never seen: {missing:?} in {seen:?}");
     let total: u64 =
         ["endpoints", "drop", "reject", "unchanged", "accept", "undefined"].iter().filter_map(|w| seen.get(*w)).sum();
-    assert!(seen["endpoints"] * 10 >= total, "{seen:?}");
+    assert!(seen["endpoints"] * 20 >= total, "{seen:?}");
 }

@@ -1,7 +1,7 @@
 //! The API server and names of pods: TV-91, TV-137 … TV-143.
 
 use policy_core::model::api_server::{ApiSource, ApiWay, Transport};
-use policy_core::model::{Access, Flag, KnobSet, Party, User};
+use policy_core::model::{Access, Flag, Knob, KnobSet, Party, User};
 use policy_core::ways::dns::Resolution;
 use tests::pipeline::find_pod;
 
@@ -71,7 +71,8 @@ fn tv_138_policies_see_the_api_server() {
     let unknown = request(&denied(), "GET", WEBSVC);
     assert_eq!((unknown.verdict, unknown.rule), (Undefined, "API-4"));
     assert_eq!(knobs(unknown.knobs), ["apiserver_addresses"]);
-    assert_eq!(unknown.legs.first().unwrap().source, ApiSource::Unknown);
+    let somebody = Party::Somebody(Knob::ApiServerAddresses);
+    assert_eq!(unknown.legs.first().unwrap().source, ApiSource::Party(somebody));
     // On a node of the cluster it is a node like others: that of x/web, and another one.
     let on = |address: &str| request(&denied().set("apiserver_addresses", address), "GET", WEBSVC).verdict;
     assert_eq!((on("10.0.0.11"), on("10.0.0.12")), (Allowed, Denied));

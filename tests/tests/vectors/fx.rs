@@ -1,17 +1,18 @@
 //! The common fixture, what a vector adds to it, and how it asks.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use policy_core::ids::NodeId;
 use policy_core::model::{
-    Cluster, Condition, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader, Party, Profile, Protocol, Verdict,
+    Client, Cluster, Condition, Decision, Delivery, Domains, Family, Flag, Flow, Judgement, KnobSet, Masquerader,
+    NodeView, Packet, Party, Profile, Protocol, SourceAddress, Verdict,
 };
 use policy_core::ways::Endpoints;
 use policy_core::ways::api_server::ApiServer;
 use policy_core::ways::dns::{Resolution, condition, resolve};
-use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at, with_judge};
+use tests::pipeline::{Backend, Loaded, find_pod, judge_once, load, party_at, with_deliver, with_judge};
 
 pub(crate) use policy_core::model::Verdict::{Allowed, Conditional, Denied, NoListener, NoRoute, Undefined};
 
@@ -155,6 +156,73 @@ impl Fx {
         self.judge(&cluster, &flow, wanted)
     }
 
+    /// What a node does with the first packet of a connection: `from` as in [`leg`](Fx::leg), `to` is `ADDRESS:PORT`,
+    /// perhaps with `/udp`. A pod that does not run there comes in with its own address.
+    #[track_caller]
+    pub(crate) fn at(&self, node: &str, from: &str, to: &str) -> At {
+        let cluster = self.cluster();
+        let (to, protocol) = to.strip_suffix("/udp").map_or((to, Protocol::Tcp), |to| (to, Protocol::Udp));
+        let dialled: SocketAddr = to.parse().unwrap();
+        let node = find_node(&cluster, node);
+        let source = party(&cluster, from);
+        let family = Family::of(dialled.ip());
+        let view = NodeView::of(&cluster, node);
+        let (client, address) = match source {
+            Party::Pod(id) => {
+                let pod = cluster.pods.at(id);
+                let client = match () {
+                    () if pod.host_network && pod.node == Some(node) => Client::Host,
+                    () if pod.host_network => Client::Outside,
+                    () if pod.node == Some(node) => Client::Pod(Some(id)),
+                    () => Client::RemotePod(Some(id)),
+                };
+                (client, pod.address(family))
+            }
+            // A process that dials loopback is seen with it.
+            Party::Node(_) if dialled.ip().is_loopback() => (Client::Host, Some(dialled.ip())),
+            Party::Node(id) if id == node => (Client::Host, view.primary(family)),
+            Party::Node(id) => (Client::Outside, NodeView::of(&cluster, id).primary(family)),
+            Party::Address(ip) => (Client::Outside, Some(ip)),
+            Party::Named(_) | Party::Somebody(_) => (Client::Outside, None),
+        };
+        let (destination, port) = (dialled.ip(), dialled.port());
+        let packet = Packet { client, source: address, destination, port, protocol };
+        let ask = |backend| with_deliver(backend, &cluster, &self.profile, |judge| judge.deliver(&packet, &view));
+        let [spec, compiled] = Backend::ALL.map(ask);
+        assert_eq!(compiled, spec, "ways differ from spec on {packet:?}");
+        let legs = spec.targets().iter().flat_map(|target| {
+            let end = target.pod.map_or_else(|| Party::Address(target.address.unwrap()), Party::Pod);
+            let ways = match target.source {
+                SourceAddress::Kept => vec![None],
+                SourceAddress::Masqueraded => vec![Some(Masquerader::Node(node))],
+                SourceAddress::Either(_) => vec![None, Some(Masquerader::Node(node))],
+            };
+            let direct = Flow::direct(source, end, family, protocol, target.port);
+            ways.into_iter().map(move |masqueraded_by| Flow { dialled: Some(dialled), masqueraded_by, ..direct })
+        });
+        let legs: Vec<Flow> = legs.collect();
+        let ends = spec.targets().iter().map(|target| {
+            let pod = target.pod.map(|id| {
+                let pod = cluster.pods.at(id);
+                format!("{}/{}", cluster.namespaces.at(pod.namespace).name, pod.name)
+            });
+            let end = pod.unwrap_or_else(|| target.address.unwrap().to_string());
+            let by = match target.source {
+                SourceAddress::Kept => "",
+                SourceAddress::Masqueraded => " masqueraded",
+                SourceAddress::Either(_) => " either",
+            };
+            format!("{end}:{}{by}", target.port)
+        });
+        let ends = ends.collect();
+        let judge = |flow: &Flow| {
+            let [spec, compiled] = Backend::ALL.map(|backend| judge_once(backend, &cluster, &self.profile, flow));
+            assert_eq!(compiled, spec, "compiled differs from spec on {flow:?}");
+            spec.verdict
+        };
+        At { verdicts: legs.iter().map(judge).collect(), decision: spec, ends }
+    }
+
     /// Asks the API server; both evaluators must lead to one answer.
     #[track_caller]
     pub(crate) fn api<T: PartialEq + std::fmt::Debug>(&self, ask: impl Fn(&Cluster, &ApiServer<'_>) -> T) -> T {
@@ -196,6 +264,38 @@ impl Fx {
         assert_eq!(spec.verdict, wanted, "spec on {flow:?}: {spec:#?}");
         assert_eq!(compiled, spec, "compiled differs from spec on {flow:?}");
         spec
+    }
+}
+
+/// What a node does with a packet, and what policies say of the legs that follow.
+pub(crate) struct At {
+    pub(crate) decision: Decision,
+    /// `ns/pod:PORT`, and what becomes of the source.
+    pub(crate) ends: Vec<String>,
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+impl At {
+    /// The packet goes to these and to nobody else.
+    #[track_caller]
+    pub(crate) fn goes_to<const N: usize>(self, ends: [&str; N]) -> Self {
+        assert_eq!(self.ends, ends, "{:?}", self.decision);
+        self
+    }
+
+    /// Policies say this of every leg.
+    #[track_caller]
+    pub(crate) fn and_is(self, wanted: Verdict) -> Self {
+        assert!(!self.verdicts.is_empty(), "{:?}", self.decision);
+        assert!(self.verdicts.iter().all(|verdict| *verdict == wanted), "{:?} of {:?}", self.verdicts, self.ends);
+        self
+    }
+
+    /// No endpoint gets it: this happens instead, by this rule.
+    #[track_caller]
+    pub(crate) fn ends_with(self, delivery: &Delivery, rule: &str) -> Self {
+        assert_eq!((&self.decision.delivery, self.decision.rule), (delivery, rule));
+        self
     }
 }
 

@@ -1,8 +1,8 @@
-//! The test vectors TV-1 … TV-60 and TV-93 … TV-113, each asked of both evaluators on the common fixture `fixtures/corpus/fx`.
+//! The test vectors, each asked of both evaluators on the common fixture `fixtures/corpus/fx`.
 //!
-//! Services are not modelled yet. Where a vector goes through one, the test builds the *leg* by hand: the flow after
-//! address translation, with what the client dialled and who masqueraded. That Services yield these legs (which
-//! endpoints, which node translates: SVC-5, SVC-9, KP-3, KP-4) is the other half of such a vector and comes with them.
+//! Where one of the vectors up to TV-60 goes through a Service, the test builds the *leg* by hand: the flow after
+//! address translation, with what the client dialled and who masqueraded. From TV-61 on, a node is asked what it does
+//! with the packet, and policies what they say of the legs that follow.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod api_server;
@@ -14,6 +14,7 @@ mod lifecycle;
 mod peers;
 mod ports;
 mod selection;
+mod services;
 mod tiers;
 mod translation;
 mod validation;

@@ -1,4 +1,4 @@
-//! Controllers of which no more is known than what the API says (ING-5 … ING-10).
+//! Controllers of which no more is known than what the API says (ING-5 … ING-10), Istio among them (ING-25).
 
 use std::cmp::Reverse;
 
