@@ -13,6 +13,7 @@ pub mod entry;
 pub mod exposure;
 mod forward;
 pub mod gateway;
+mod guard;
 pub mod host_ports;
 pub mod ingress;
 mod inside;
