@@ -5,7 +5,8 @@ pub mod ways;
 
 use std::collections::BTreeMap;
 
-use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::graph::DiGraph;
+pub use petgraph::graph::NodeIndex;
 
 use crate::analysis::Analysis;
 use crate::compile::connections::{Block, Connections, connections};
@@ -98,6 +99,15 @@ impl ReachabilityGraph {
     #[must_use]
     pub fn node(&self, group: GroupId) -> NodeIndex {
         *self.nodes.at(group)
+    }
+
+    /// What policies admit, in the order of the groups.
+    pub fn admitted(&self) -> impl Iterator<Item = (GroupId, GroupId, &Reach)> {
+        self.graph.edge_indices().filter_map(|edge| {
+            let (from, to) = self.graph.edge_endpoints(edge)?;
+            let group = |node| self.graph.node_weight(node).copied();
+            Some((group(from)?, group(to)?, self.graph.edge_weight(edge)?))
+        })
     }
 }
 

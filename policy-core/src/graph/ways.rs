@@ -138,7 +138,8 @@ impl WayGraph {
     #[must_use]
     pub fn new(analysis: &Analysis, groups: &IdVec<GroupId, Group>, edges: usize) -> Option<Self> {
         let ways = exposures(analysis, &analysis.ways);
-        let of_group = |(id, group): (GroupId, &Group)| group.pods.iter().map(move |pod| (*pod, id)).collect::<Vec<_>>();
+        let of_group =
+            |(id, group): (GroupId, &Group)| group.pods.iter().map(move |pod| (*pod, id)).collect::<Vec<_>>();
         let groups = groups.iter().flat_map(of_group).collect();
         let (graph, nodes, found) = (DiGraph::new(), BTreeMap::new(), BTreeMap::new());
         let mut builder = Builder { analysis, groups, graph, nodes, edges: found };
@@ -162,6 +163,19 @@ impl WayGraph {
             graph.add_edge(from, to, passage);
         }
         Some(Self { ways, graph, outside })
+    }
+
+    /// All nodes, in the order of their indices.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &Node)> {
+        self.graph.node_indices().zip(self.graph.node_weights())
+    }
+
+    /// All edges.
+    pub fn passages(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, &Passage)> {
+        self.graph.edge_indices().filter_map(|edge| {
+            let (from, to) = self.graph.edge_endpoints(edge)?;
+            Some((from, to, self.graph.edge_weight(edge)?))
+        })
     }
 }
 

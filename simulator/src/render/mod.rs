@@ -1,6 +1,7 @@
 //! All printing: text for people and machines, written to the streams that the caller gave.
 
 pub(crate) mod diagnostic;
+pub(crate) mod dot;
 pub(crate) mod table;
 
 use std::fmt;
