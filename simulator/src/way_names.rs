@@ -48,7 +48,7 @@ pub(crate) fn hop_kind(names: &Names<'_>, hop: &Hop) -> HopDto {
 }
 
 /// One hop for people.
-pub(crate) fn hop_text(names: &Names<'_>, hop: &Hop) -> String {
+fn hop_text(names: &Names<'_>, hop: &Hop) -> String {
     let at_port = |port: &Option<u16>| port.map_or("?".to_owned(), |port| port.to_string());
     match hop {
         Hop::Balancer { service, at, port } => {

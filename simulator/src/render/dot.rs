@@ -9,16 +9,17 @@ use std::io::{self, Write};
 use policy_core::compile::groups::{Group, Role};
 use policy_core::compile::ports::PortValue;
 use policy_core::graph::ways::{Node, Passage, PassagePort, WayGraph};
-use policy_core::graph::{NodeIndex, ReachabilityGraph, Shown};
+use policy_core::graph::{NodeIndex, Reach, ReachabilityGraph, Shown};
 use policy_core::ids::{Id, NamespaceId};
 use policy_core::model::http::ProxyPods;
-use policy_core::model::{Hop, PortSet, Protocol, Verdict};
+use policy_core::model::{Finding, Flag, Hop, PortSet, Protocol, Proviso, Verdict};
 use policy_core::query::{Actor, Subject};
 
+use crate::dto::knobs;
 use crate::dto::list::members;
 use crate::names::Names;
 use crate::render::escape;
-use crate::way_names::{answer_text, depends, origin_text, requests_text};
+use crate::way_names::{answer_text, origin_text, requests_text};
 
 /// How many ports, addresses or names stand at one edge.
 const SHOWN: usize = 3;
@@ -30,12 +31,15 @@ const STYLE: &str = "  rankdir=LR;
 const LEGEND: &str = "Ways from outside: green allowed, blue conditional, orange undefined, red stopped. Grey: behind a \
                       Service, not reached from outside.";
 
+const TABLE: &str = "<table border=\"0\" cellborder=\"1\" cellspacing=\"0\" cellpadding=\"5\">";
+
 /// Writes the graph.
 pub(crate) fn write(graph: &ReachabilityGraph, shown: Shown, names: &Names<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "digraph reachability {{\n{STYLE}")?;
     let drawing = graph.ways.as_ref().map(|ways| Drawing::new(ways, names));
     if drawing.is_some() {
-        let policies = if shown == Shown::Ways { "" } else { " Thin and black: what policies admit." };
+        let policies =
+            if shown == Shown::Ways { "" } else { " Thin and black: what policies admit, all ports without a label." };
         writeln!(out, "  ranksep=0.9;\n  label={};", quoted(&format!("{LEGEND}{policies}")))?;
         writeln!(out, "  labelloc=b;\n  fontname=\"sans-serif\";\n  fontsize=10;")?;
     }
@@ -59,7 +63,11 @@ pub(crate) fn write(graph: &ReachabilityGraph, shown: Shown, names: &Names<'_>, 
             Some(id) => {
                 let name = &names.cluster().namespaces.at(id).name;
                 writeln!(out, "  subgraph cluster_{} {{", id.index())?;
-                writeln!(out, "    label={};\n    style=rounded;\n    color=\"#b0bec5\";", quoted(&escape(name)))?;
+                writeln!(
+                    out,
+                    "    label={};\n    labelloc=t;\n    style=rounded;\n    color=\"#b0bec5\";",
+                    quoted(&escape(name))
+                )?;
                 "    "
             }
         };
@@ -72,17 +80,41 @@ pub(crate) fn write(graph: &ReachabilityGraph, shown: Shown, names: &Names<'_>, 
     }
     if let Some(drawing) = &drawing {
         drawing.edges(shown, out)?;
+        // Pods that nothing leads to stand with the others, on the right.
+        for (index, group) in graph.connections.groups.values().enumerate() {
+            if shown == Shown::Everything && group.role != Role::Outside && !drawing.fields.contains_key(&index) {
+                writeln!(out, "  w{} -> n{index} [style=invis, minlen=3];", drawing.ways.outside.index())?;
+            }
+        }
     }
-    let beside = if drawing.is_some() { ", constraint=false, penwidth=0.7" } else { "" };
+    if drawing.is_none() {
+        for (from, to, reach) in graph.admitted() {
+            let label = quoted(&admissions(reach));
+            writeln!(out, "  n{} -> n{} [label={label}{}];", from.index(), to.index(), doubt(reach))?;
+        }
+        return writeln!(out, "}}");
+    }
+    // Labels of their own kind: those that the layout makes room for are more than it can take between equals.
     for (from, to, reach) in graph.admitted() {
-        let (from, to) = (from.index(), to.index());
-        let dashed = reach.ports.iter().any(|(_, value)| !unsure(value).is_empty());
-        let style = if dashed { ", style=dashed" } else { "" };
-        let mut labels: Vec<String> = reach.ports.iter().map(|(_, value)| admitted(value)).collect();
-        labels.dedup();
-        writeln!(out, "  n{from} -> n{to} [label={}{style}{beside}];", quoted(&labels.join("; ")))?;
+        let label = admissions(reach);
+        let label = if label == "all" { String::new() } else { format!("xlabel={}, ", quoted(&label)) };
+        let (from, to, doubt) = (from.index(), to.index(), doubt(reach));
+        writeln!(out, "  n{from} -> n{to} [{label}constraint=false, penwidth=0.7{doubt}];")?;
     }
     writeln!(out, "}}")
+}
+
+/// What an edge between groups admits.
+fn admissions(reach: &Reach) -> String {
+    let mut labels: Vec<String> = reach.ports.iter().map(|(_, value)| admitted(value)).collect();
+    labels.dedup();
+    labels.join("; ")
+}
+
+/// The line of an edge that depends on something.
+fn doubt(reach: &Reach) -> &'static str {
+    let unsure = reach.ports.iter().any(|(_, value)| !unsure(value).is_empty());
+    if unsure { ", style=dashed" } else { "" }
 }
 
 /// A group: one box, with a field for each workload at which ways end.
@@ -107,18 +139,19 @@ fn group_box(
         return (space, format!("n{index} [label={label}{shape}];"));
     }
     let told: BTreeSet<_> = fields.iter().flat_map(|(_, pods)| pods.iter().copied()).collect();
-    let mut cells: Vec<String> = Vec::new();
+    let mut rows = String::new();
     for (node, pods) in fields {
         let text = names.actors(&[Actor::Pods(pods.to_vec())], false).replace(", ", "\n");
-        cells.push(format!("<w{}> {}", node.index(), of_record(&text)));
+        rows.push_str(&format!("<tr><td port=\"w{}\">{}</td></tr>", node.index(), marked_up(&text)));
     }
     let mut rest = group.clone();
     rest.pods.retain(|pod| !told.contains(pod));
     let rest = members(&rest);
     if !rest.is_empty() {
-        cells.push(of_record(&names.actors(&rest, false).replace(", ", "\n")));
+        let text = names.actors(&rest, false).replace(", ", "\n");
+        rows.push_str(&format!("<tr><td>{}</td></tr>", marked_up(&text)));
     }
-    (space, format!("n{index} [shape=record, label={}];", quoted_record(&cells.join("|"))))
+    (space, format!("n{index} [shape=plain, label=<{TABLE}{rows}</table>>];"))
 }
 
 /// The ways that are drawn.
@@ -132,7 +165,7 @@ struct Drawing<'a> {
 
 impl<'a> Drawing<'a> {
     fn new(ways: &'a WayGraph, names: &'a Names<'a>) -> Self {
-        let mut drawing = Self { ways, names, fields: BTreeMap::new(), nodes: BTreeSet::new() };
+        let mut drawing = Self { ways, names, fields: BTreeMap::new(), nodes: BTreeSet::from([ways.outside]) };
         for (index, node) in ways.nodes() {
             match node {
                 Node::Service(_) => {
@@ -243,8 +276,9 @@ impl<'a> Drawing<'a> {
         let mut lines = Vec::new();
         if from == self.ways.outside {
             let clients = self.names.addresses(&passage.clients);
-            if !clients.is_empty() && clients != ["internet"] {
-                lines.push(few(&clients));
+            // A whole family is no restriction but that of the pods.
+            if !matches!(clients.as_slice(), [all] if ["internet", "0.0.0.0/0", "::/0"].contains(&all.as_str())) {
+                lines.extend(Some(few(&clients)).filter(|few| !few.is_empty()));
             }
         }
         let ports: Vec<String> = passage.ports.iter().map(port_text).collect();
@@ -259,12 +293,22 @@ impl<'a> Drawing<'a> {
         if passage.copies {
             lines.push("copies".to_owned());
         }
-        let on = passage.finding.as_ref().map(depends).unwrap_or_default();
-        if !on.is_empty() && from == self.ways.outside {
-            lines.push(on);
+        if let Some(finding) = passage.finding.as_ref().filter(|_| from == self.ways.outside) {
+            lines.extend(reasons(finding));
         }
         lines.join("\n")
     }
+}
+
+/// What a finding depends on, in few words: the documents have all of them.
+fn reasons(finding: &Finding) -> Vec<String> {
+    let brief = |proviso: &Proviso| escape(proviso.to_string().split(':').next().unwrap_or_default());
+    let provisos = finding.provisos.iter().map(brief);
+    let knobs = knobs(finding.knobs).into_iter().map(str::to_owned);
+    let hypothetical = finding.flags.contains(&Flag::Hypothetical).then(|| "hypothetical".to_owned());
+    let mut reasons: Vec<String> = provisos.chain(knobs).chain(hypothetical).collect();
+    reasons.dedup();
+    reasons
 }
 
 /// Colour and line of an edge by its verdict.
@@ -317,22 +361,9 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
-/// The text of one field of a record, where more characters have a meaning; it is not quoted yet.
-fn of_record(text: &str) -> String {
-    let mut safe = String::new();
-    for c in text.chars() {
-        match c {
-            '\n' => safe.push_str("\\n"),
-            '\\' | '{' | '}' | '|' | '<' | '>' | ' ' => safe.extend(['\\', c]),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
-/// A string of fields that are escaped already.
-fn quoted_record(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "\\\""))
+/// Text in a label of mark-up.
+fn marked_up(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\n', "<br/>")
 }
 
 #[cfg(test)]
@@ -342,9 +373,13 @@ mod tests {
     #[test]
     fn labels_are_quoted_for_dot() {
         assert_eq!(quoted("a\"b\\c\nd"), "\"a\\\"b\\\\c\\nd\"");
+        assert_eq!(marked_up("a<b>&\"\n"), "a&lt;b&gt;&amp;&quot;\n");
         assert_eq!(
-            quoted_record(&format!("<w1> {}|b", of_record("a{b}|\"\\ +1\nc"))),
-            "\"<w1> a\\{b\\}\\|\\\"\\\\\\ +1\\nc|b\""
+            marked_up(
+                "a
+b"
+            ),
+            "a<br/>b"
         );
     }
 
