@@ -39,7 +39,7 @@ pub(crate) fn write(graph: &ReachabilityGraph, shown: Shown, names: &Names<'_>, 
     let drawing = graph.ways.as_ref().map(|ways| Drawing::new(ways, names));
     if drawing.is_some() {
         let policies =
-            if shown == Shown::Ways { "" } else { " Thin and black: what policies admit, all ports without a label." };
+            if shown == Shown::Ways { "" } else { " Thin and violet: what policies admit, all ports without a label." };
         writeln!(out, "  ranksep=0.9;\n  label={};", quoted(&format!("{LEGEND}{policies}")))?;
         writeln!(out, "  labelloc=b;\n  fontname=\"sans-serif\";\n  fontsize=10;")?;
     }
@@ -99,7 +99,7 @@ pub(crate) fn write(graph: &ReachabilityGraph, shown: Shown, names: &Names<'_>, 
         let label = admissions(reach);
         let label = if label == "all" { String::new() } else { format!("xlabel={}, ", quoted(&label)) };
         let (from, to, doubt) = (from.index(), to.index(), doubt(reach));
-        writeln!(out, "  n{from} -> n{to} [{label}constraint=false, penwidth=0.7{doubt}];")?;
+        writeln!(out, "  n{from} -> n{to} [{label}constraint=false, color=\"#7e57c2\", fontcolor=\"#7e57c2\", penwidth=0.7{doubt}];")?;
     }
     writeln!(out, "}}")
 }
@@ -190,7 +190,7 @@ impl<'a> Drawing<'a> {
         let unrouted = passage.finding.as_ref().is_some_and(|finding| finding.verdict == Verdict::NoRoute);
         let is_leftover = |node: Option<&Node>| match node {
             Some(Node::Route(served)) => {
-                served.requests.origin.kind == "Listener" && answer_text(&served.then).is_some()
+                ["Listener", "Controller"].contains(&served.requests.origin.kind) && answer_text(&served.then).is_some()
             }
             _ => false,
         };
@@ -267,7 +267,9 @@ impl<'a> Drawing<'a> {
                 _ => format!("w{}", to.index()),
             };
             let label = quoted(&self.label(from, to, passage));
-            writeln!(out, "  w{} -> {end} [label={label}, {}];", from.index(), look(passage))?;
+            // What is dialled stands beside those who dial.
+            let near = if from == self.ways.outside { ", weight=9" } else { "" };
+            writeln!(out, "  w{} -> {end} [label={label}, {}{near}];", from.index(), look(passage))?;
         }
         Ok(())
     }
