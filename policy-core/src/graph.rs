@@ -1,6 +1,8 @@
 //! The reachability graph: groups of endpoints as nodes, what policies admit as edges; beside it the graph of the ways
 //! from outside, which end in the same groups.
 
+#[cfg(test)]
+mod tests;
 pub mod ways;
 
 use std::collections::BTreeMap;

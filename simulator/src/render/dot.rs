@@ -99,7 +99,10 @@ pub(crate) fn write(graph: &ReachabilityGraph, shown: Shown, names: &Names<'_>, 
         let label = admissions(reach);
         let label = if label == "all" { String::new() } else { format!("xlabel={}, ", quoted(&label)) };
         let (from, to, doubt) = (from.index(), to.index(), doubt(reach));
-        writeln!(out, "  n{from} -> n{to} [{label}constraint=false, color=\"#7e57c2\", fontcolor=\"#7e57c2\", penwidth=0.7{doubt}];")?;
+        writeln!(
+            out,
+            "  n{from} -> n{to} [{label}constraint=false, color=\"#7e57c2\", fontcolor=\"#7e57c2\", penwidth=0.7{doubt}];"
+        )?;
     }
     writeln!(out, "}}")
 }
