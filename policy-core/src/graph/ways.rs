@@ -14,7 +14,7 @@ use crate::compile::groups::{Group, GroupId};
 use crate::ids::{Id, IdVec, PodId, ProxyId, ServiceId, WorkloadId};
 use crate::model::delivery::PortRef;
 use crate::model::http::{App, ProxyPods, RequestMatch, RouteOrigin};
-use crate::model::{AddressSet, Endpoint, Family, Finding, Hop, Protocol, WayKind};
+use crate::model::{AddressSet, Endpoint, Family, Finding, Hop, Protocol, Verdict, WayKind};
 use crate::ways::clients::{Clients, overall};
 use crate::ways::exposure::exposures;
 use crate::ways::forward::usable;
@@ -226,7 +226,9 @@ impl Builder<'_> {
 
     /// Lays one way into the graph.
     fn way(&mut self, outside: NodeIndex, at: usize, way: &Way) {
-        let Some(best) = overall(&way.parts) else { return };
+        // A way that is nobody's is one to which nobody has a route.
+        let nobody = Finding::of(Verdict::NoRoute, "M-4");
+        let best = overall(&way.parts).unwrap_or(&nobody);
         let clients = way.parts.iter().filter(|part| part.finding.is_open()).filter_map(|part| match &part.clients {
             Clients::Outside(addresses) => Some(addresses.clone()),
             Clients::Party(_) => None,
