@@ -57,7 +57,7 @@ pub(super) fn treatment(
 
 /// The endpoints that get connections: the ready ones, or those that go away and still serve when there is none
 /// (KP-1).
-pub(super) fn usable(endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
+pub(crate) fn usable(endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
     let any_ready = endpoints.iter().any(|(endpoint, _)| endpoint.conditions.ready);
     let is_usable = |endpoint: &Endpoint| {
         let Conditions { ready, serving, terminating } = endpoint.conditions;

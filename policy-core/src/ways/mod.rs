@@ -11,7 +11,7 @@ pub mod dns;
 pub mod endpoints;
 pub mod entry;
 pub mod exposure;
-mod forward;
+pub(crate) mod forward;
 pub mod gateway;
 mod guard;
 pub mod host_ports;
