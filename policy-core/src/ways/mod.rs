@@ -13,13 +13,16 @@ pub mod entry;
 pub mod exposure;
 pub(crate) mod forward;
 pub mod gateway;
+mod guard;
 pub mod host_ports;
 pub mod ingress;
+mod inside;
 pub mod kube_proxy;
 pub mod kubectl_proxy;
 pub mod proxied;
 mod ready;
 pub mod requests;
+mod to_pod;
 pub mod walk;
 
 use crate::model::http::Proxy;

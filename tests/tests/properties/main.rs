@@ -16,3 +16,4 @@ mod services;
 mod sets;
 mod support;
 mod tiers;
+mod ways;
