@@ -20,6 +20,7 @@ pub mod kubectl_proxy;
 pub mod proxied;
 mod ready;
 pub mod requests;
+pub mod route;
 pub mod walk;
 
 use crate::model::http::Proxy;

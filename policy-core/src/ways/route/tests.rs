@@ -1,0 +1,1 @@
+//! One request at proxies, Services and the API server.
