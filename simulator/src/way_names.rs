@@ -2,7 +2,7 @@
 
 use policy_core::ids::{Id, ProxyId};
 use policy_core::model::http::{
-    Action, App, HostMatch, PathMatch, ProxyKind, Redirect, Request, RequestMatch, ValueMatch,
+    Action, App, HostMatch, Location, PathMatch, ProxyKind, Redirect, Request, RequestMatch, ValueMatch,
 };
 use policy_core::model::{AddressSet, Finding, Flag, Hop, Masquerader, Name};
 use policy_core::query::{Actor, Subject};
@@ -158,6 +158,15 @@ fn exception(of: &RequestMatch, when: &RequestMatch) -> String {
 fn example(scheme: &str, request: &Request) -> String {
     let host = request.host.as_deref().unwrap_or("-");
     format!("{} {scheme}://{}{}", request.method, escape(host), escape(&request.path))
+}
+
+/// Where a redirect leads: `https://shop.example.com/cart?item=1`.
+pub(crate) fn location_text(location: &Location, query: &str) -> String {
+    let host = location.host.as_deref().unwrap_or("…");
+    let port = location.port.map(|port| format!(":{port}")).unwrap_or_default();
+    let path = location.path.as_deref().unwrap_or("/…");
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    escape(&format!("{}://{host}{port}{path}{query}", location.scheme))
 }
 
 fn redirect_text(redirect: &Redirect) -> String {

@@ -5,6 +5,7 @@
 //! [`Router::route`](crate::model::http::Router::route), and connections are judged by the [`Walk`].
 
 mod api;
+mod asking;
 mod passed;
 mod proxies;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::ways::forward::connection;
 use crate::ways::walk::{Walk, Way};
 use crate::ways::{dial, proxied};
 
+pub use asking::{Asker, askers, route_all, together};
 pub use passed::{Passed, Why};
 pub use url::{BadRequest, Question, Url};
 
