@@ -7,6 +7,7 @@ use crate::analysis::Analysis;
 use crate::ids::{NodeId, PodId};
 use crate::model::{AddressSet, Domains, Family, Name, Party, PodState, premise};
 use crate::query::subject::{PortAsk, Subject};
+use crate::ways::clients::Clients;
 
 /// Some parties of one kind.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -122,6 +123,23 @@ pub(super) fn bundles(analysis: &Analysis, subject: &Subject, port: &PortAsk, pl
         bundle.only = only;
     }
     bundles
+}
+
+/// The parties of a subject as clients of ways, alike ones once: who stands for whom. Outside addresses are one set.
+#[must_use]
+pub fn clients(analysis: &Analysis, subject: &Subject) -> Vec<(Actor, Clients)> {
+    let mut found = Vec::new();
+    let mut outside = AddressSet::empty();
+    for bundle in bundles(analysis, subject, &PortAsk::Any, true) {
+        match bundle.actor {
+            Actor::Addresses(addresses) => outside = outside.union(&addresses),
+            actor => found.push((actor, Clients::Party(bundle.first))),
+        }
+    }
+    if !outside.is_empty() {
+        found.push((Actor::Addresses(outside.clone()), Clients::Outside(outside)));
+    }
+    found
 }
 
 fn pod_bundles(analysis: &Analysis, pods: Vec<PodId>, port: &PortAsk, placement: bool) -> Vec<Bundle> {

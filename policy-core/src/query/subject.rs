@@ -72,8 +72,8 @@ pub enum SubjectProblem {
     Ambiguous,
     /// It is not written like a name.
     Malformed(&'static str),
-    /// It may name something that cannot be asked about yet.
-    NotModelled(&'static str),
+    /// It is a name of the cluster's own, which is looked up elsewhere (DNS-1).
+    InCluster(&'static str),
 }
 
 impl fmt::Display for SubjectError {
@@ -85,7 +85,7 @@ impl fmt::Display for SubjectError {
             SubjectProblem::Unknown => write!(f, "nothing in the input is called `{written}`; near it: {near}"),
             SubjectProblem::Ambiguous => write!(f, "`{written}` names several things: {near}"),
             SubjectProblem::Malformed(why) => write!(f, "`{written}` cannot be read: {why}"),
-            SubjectProblem::NotModelled(why) => write!(f, "`{written}`: {why}"),
+            SubjectProblem::InCluster(why) => write!(f, "`{written}`: {why}"),
         }
     }
 }
@@ -272,12 +272,12 @@ fn domain_name(cluster: &Cluster, profile: &Profile, text: &str) -> Option<Resul
         return None;
     }
     if last == "svc" || pattern.may_name_pods(&profile.ways.cluster_domain) {
-        return refuse(SubjectProblem::NotModelled("names of Services are not modelled yet"));
+        return refuse(SubjectProblem::InCluster("the cluster's DNS has no such name"));
     }
     // `web.shop`: pods ask for the Service of that name first.
     if name == plain && !before.contains('.') && namespace_id(cluster, last).is_some() {
-        let why = "names of Services are not modelled yet; for a name outside write a dot at the end";
-        return refuse(SubjectProblem::NotModelled(why));
+        let why = "there is no such Service; for a name outside write a dot at the end";
+        return refuse(SubjectProblem::InCluster(why));
     }
     Some(Ok(Subject::Name(Name::from(name))))
 }
@@ -498,7 +498,7 @@ mod tests {
         }
         for inside in ["cart.shop", "cart.shop.svc", "cart.shop.svc.cluster.local", "x.cluster.local", "CART.shop.SVC."]
         {
-            assert!(matches!(why(inside), SubjectProblem::NotModelled(_)), "{inside}");
+            assert!(matches!(why(inside), SubjectProblem::InCluster(_)), "{inside}");
         }
         assert!(matches!(why("*.example.org"), SubjectProblem::Malformed(_)));
     }
@@ -510,6 +510,6 @@ mod tests {
         profile.set("cluster_domain", "k8s.example.org").unwrap();
         let read = |text: &str| Subject::parse_destination(&cluster(), &profile, None, text);
         assert!(read("a.cluster.local").is_ok());
-        assert!(matches!(read("a.k8s.example.org").unwrap_err().problem, SubjectProblem::NotModelled(_)));
+        assert!(matches!(read("a.k8s.example.org").unwrap_err().problem, SubjectProblem::InCluster(_)));
     }
 }

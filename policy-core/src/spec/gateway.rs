@@ -175,8 +175,8 @@ fn method_matches(service: Option<&ValueMatch>, method: Option<&ValueMatch>, pat
     if service.is_none() && method.is_none() {
         return Some(true);
     }
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let (called_service, called_method) = path.split_once('/').unwrap_or((path, ""));
+    let called = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    let Some((called_service, called_method)) = called else { return Some(false) };
     let part =
         |wanted: Option<&ValueMatch>, called: &str| wanted.map_or(Some(true), |wanted| wanted.matches(Some(called)));
     match (part(service, called_service), part(method, called_method)) {

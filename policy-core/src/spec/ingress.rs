@@ -3,9 +3,11 @@
 //! For every request all paths of all Ingresses are asked, and of those that take it the rules' words choose. No
 //! order is worked out beforehand, and nothing of the decision lists is used.
 
+use std::cmp::Reverse;
+
 use crate::ids::IngressId;
 use crate::model::http::{
-    Action, BackendTarget, Check, HostMatch, HttpRegex, RegexStyle, Request, RouteOrigin, ValueMatch,
+    Action, BackendTarget, Check, HostMatch, HttpRegex, RegexStyle, Request, RequestMatch, RouteOrigin, ValueMatch,
 };
 use crate::model::ingress::{
     Canary, Controller, Effect, Entry, HostFacts, Ingress, IngressPath, PathMatcher, PathType, effect, origin,
@@ -270,9 +272,9 @@ impl<'a> Question<'a> {
     }
 
     /// ING-6, ING-10: longest path first, then Exact over Prefix, then what the readings of a path disagree on.
-    fn generic_candidates(&self, place: &Place<'_>) -> Vec<Candidate<(std::cmp::Reverse<usize>, u8)>> {
+    fn generic_candidates(&self, place: &Place<'_>) -> Vec<Candidate<(Reverse<usize>, u8)>> {
         let (text, path) = (place.path.text(), self.path());
-        let length = std::cmp::Reverse(text.len());
+        let length = Reverse(text.len());
         let taken = || self.taken_by(place);
         let differ = || self.undefined(place, "pathType");
         let (by_elements, by_characters) = (is_below(text, path), path.starts_with(text));
@@ -322,10 +324,26 @@ impl<'a> Question<'a> {
                 if !may_be_oldest(place, &rivals) {
                     continue;
                 }
-                let beside = all.iter().find(|other| {
-                    is_canary(other) && other.path.text() == place.path.text() && other.path.kind == place.path.kind
-                });
-                candidates.push((key, takes, this.nginx_choice(place, beside, facts)));
+                let beside = |place: &Place<'_>| {
+                    all.iter().find(|other| {
+                        is_canary(other) && other.path.text() == place.path.text() && other.path.kind == place.path.kind
+                    })
+                };
+                // Canaries beside Ingresses of which nobody knows the older must at least be chosen alike.
+                let mut ways = Vec::new();
+                for rival in rivals.iter().filter(|rival| may_be_oldest(rival, &rivals)) {
+                    let effects = this.nginx_effects(rival, beside(rival), facts);
+                    let conditions: Vec<_> = effects.into_iter().map(|(when, _)| when).collect();
+                    if conditions.len() > 1 && !ways.contains(&conditions) {
+                        ways.push(conditions);
+                    }
+                }
+                let why = "several Ingresses have the path, and their canaries differ";
+                let choice = match ways.len() {
+                    0 | 1 => this.nginx_choice(place, beside(place), facts),
+                    _ => this.undefined(place, why),
+                };
+                candidates.push(((key, Reverse(location.1)), takes, choice));
             }
         }
         let mut taken = choose(candidates);
@@ -389,14 +407,24 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// ING-19: what a location does with this very request, a canary beside it or none.
-    fn nginx_choice(&self, place: &Place<'_>, beside: Option<&Place<'_>>, facts: HostFacts) -> Choice {
+    /// ING-19: what a location does, by conditions: a canary beside it or none.
+    fn nginx_effects(
+        &self,
+        place: &Place<'_>,
+        beside: Option<&Place<'_>>,
+        facts: HostFacts,
+    ) -> Vec<(RequestMatch, Effect)> {
         let canary = beside.and_then(|beside| {
             let rule = beside.ingress.annotations.nginx.canary.as_ref()?;
             Some(Canary { ingress: beside.ingress, rule, backend: &beside.path.backend })
         });
         let end = (place.ingress, &place.path.backend);
-        let effects = effect(self.cluster, self.controller, end, canary, (self.entry, facts));
+        effect(self.cluster, self.controller, end, canary, (self.entry, facts))
+    }
+
+    /// ING-19: what it does with this very request.
+    fn nginx_choice(&self, place: &Place<'_>, beside: Option<&Place<'_>>, facts: HostFacts) -> Choice {
+        let effects = self.nginx_effects(place, beside, facts);
         let holds = |(name, wanted): &(Name, ValueMatch)| {
             wanted.matches(self.request.header(name).map(|value| &**value)) == Some(true)
         };
@@ -482,7 +510,7 @@ impl<'a> Question<'a> {
             let priority = if traefik.priority == 0 { length } else { traefik.priority };
             let takes_host = place.host.matches(self.host()) == Some(true);
             let takes = if takes_host { takes_path } else { Some(false) };
-            candidates.push((std::cmp::Reverse(priority), takes, self.taken_by(&place)));
+            candidates.push((Reverse(priority), takes, self.taken_by(&place)));
         }
         let mut taken = choose(candidates);
         if taken.then.is_empty() {

@@ -166,7 +166,7 @@ impl<'a> Judging<'a> {
 /// Of parts that overlap, what is best for each client (M-6): for ways with several endpoints, nodes or proxies that
 /// lead to the same place.
 #[must_use]
-pub(super) fn best(parts: Vec<Part>) -> Vec<Part> {
+pub fn best(parts: Vec<Part>) -> Vec<Part> {
     let mut kept: Vec<Part> = Vec::new();
     for part in parts {
         let mut fresh = Some(part);

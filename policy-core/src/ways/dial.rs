@@ -188,6 +188,13 @@ pub fn to_address(
     Some(ways)
 }
 
+/// Whether only the holder of an address answers there: no Service and no host port takes the packet.
+#[must_use]
+pub fn is_plain(analysis: &Analysis, ip: IpAddr, port: u16, protocol: Protocol) -> bool {
+    let entries = entries_at(analysis, ip, port, protocol);
+    entries.iter().all(|entry| entry.kind == WayKind::Pod) && !is_of_services(analysis, ip)
+}
+
 /// Whether an address is a Service's own.
 fn is_of_services(analysis: &Analysis, ip: IpAddr) -> bool {
     analysis.profile.ways.service_cidrs.contains(ip)

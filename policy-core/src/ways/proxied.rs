@@ -226,7 +226,14 @@ impl Walk<'_> {
                 let parts = parts.into_iter().map(|part| part.and(doubt.clone())).collect();
                 vec![way(arrival.hops.clone(), Ending::nowhere(parts), false)]
             }
-            Action::Redirect(_) | Action::Answer { .. } => {
+            Action::Redirect(_) => {
+                let elsewhere = Finding::if_only(rule, Proviso::Redirect);
+                let parts = parts.into_iter().map(|part| part.and(elsewhere.clone())).collect();
+                vec![way(arrival.hops.clone(), Ending::nowhere(parts), false)]
+            }
+            Action::Answer { status, .. } => {
+                let verdict = if *status == 403 { Verdict::Denied } else { Verdict::NoListener };
+                let parts = parts.into_iter().map(|part| part.and(Finding::of(verdict, rule))).collect();
                 vec![way(arrival.hops.clone(), Ending::nowhere(parts), false)]
             }
         }

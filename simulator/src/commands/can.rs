@@ -1,8 +1,10 @@
 //! `portolan can`.
 
-use policy_core::model::{Flag, Judge, Judgement, Verdict};
-use policy_core::query::{Cell, PortAsk, PortVerdicts, Target, can, reach};
+use policy_core::model::{Flag, Judge, Judgement, Party, Verdict};
+use policy_core::query::{Actor, Cell, PortAsk, PortVerdicts, Subject, Target, can, reach};
 
+use super::by_ways::{self, Asked};
+use super::destination::Destination;
 use super::question::{is_document, tone};
 use super::reasons::reasons;
 use crate::args::{CanArgs, Format};
@@ -11,30 +13,48 @@ use crate::dto::knobs;
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
 use crate::render::table::{Table, Text};
-use crate::render::{Output, Tone};
+use crate::render::{Output, Tone, escape};
 use crate::session::Session;
 
 pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mut Output<'_>) -> Result<Exit, Failure> {
-    let (source, target) = (session.subject(&args.from)?, session.target(&args.to)?);
-    let parts = parts(session, &source, &target);
-    if parts.is_empty() {
+    let source = session.subject(&args.from)?;
+    let destination = session.destination(&args.to, by_ways::asking(session, &source))?;
+    let by_name = matches!(destination, Destination::Service(..)) && !args.to.contains('/');
+    let (Split { parts, wayless, asked }, port) = match &destination {
+        Destination::Target(target) => (split(session, &source, target), Some(&target.port)),
+        other => (Split::of_ways(by_ways::ask(session, &source, other, by_name, |_| true)), None),
+    };
+    if parts.is_empty() && asked.as_ref().is_none_or(|asked| asked.outcomes.is_empty()) {
         return Err(nothing_to_ask());
     }
-    let header = session.header("CanAnswer", &session.scope(&[&source, &target.subject]), output)?;
-    let (verdict, rule) = overall(&parts);
+    let scope = match &destination {
+        Destination::Target(target) => session.scope(&[&source, &target.subject]),
+        _ => None,
+    };
+    let header = session.header("CanAnswer", &scope, output)?;
+    let (verdict, rule) = match &destination {
+        Destination::NoName(rule, _) => (Verdict::NoListener, *rule),
+        _ => together(&parts, asked.as_ref()),
+    };
     let exit = if verdict == Verdict::Allowed { Exit::Clean } else { Exit::Finding };
     let names = session.names();
     if is_document(format) {
-        let cells = parts.iter().map(|part| names.judged_cell(&part.cell, &part.judgement, part.ports()));
+        let all = parts.iter().chain(&wayless);
+        let cells = all.map(|part| names.judged_cell(&part.cell, &part.judgement, part.ports()));
         let (from, to) = (args.from.clone(), args.to.clone());
-        let answer = CanAnswer { header, from, to, verdict: verdict.as_str(), rule, cells: cells.collect() };
+        let ways = asked.map(|asked| asked.documents(&names)).unwrap_or_default();
+        let answer = CanAnswer { header, from, to, verdict: verdict.as_str(), rule, cells: cells.collect(), ways };
         output.document(format, &answer)?;
         return Ok(exit);
     }
     let word = output.palette.paint(tone(verdict), verdict);
     write!(output.stdout, "{word}  {} → {}", args.from, args.to)?;
-    match (parts.as_slice(), &target.port) {
-        ([part], PortAsk::Number(..) | PortAsk::Name(..)) => {
+    if let Destination::NoName(rule, why) = &destination {
+        writeln!(output.stdout, "\n  {rule}: {}", escape(why))?;
+        return Ok(exit);
+    }
+    match (parts.as_slice(), port, &asked) {
+        ([part], Some(PortAsk::Number(..) | PortAsk::Name(..)), None) => {
             writeln!(output.stdout)?;
             reasons(&part.judgement, &part.cell.witness, &names, output)?;
         }
@@ -42,10 +62,83 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
             let differs = verdict == Verdict::Conditional && rule == "M-3";
             let why = if differs { "  (M-3: it depends on which of them)" } else { "" };
             writeln!(output.stdout, "{why}\n")?;
-            output.table(format, &table(&parts, &names, format == Format::Wide))?;
+            if !parts.is_empty() {
+                output.table(format, &table(&parts, &names, format == Format::Wide))?;
+            }
+            if let Some(asked) = &asked {
+                if !parts.is_empty() {
+                    writeln!(output.stdout)?;
+                }
+                by_ways::print(asked, &names, format, output)?;
+            }
+        }
+    }
+    if !wayless.is_empty() {
+        writeln!(output.stdout, "\n{}", by_ways::POLICIES_ALONE)?;
+        match (wayless.as_slice(), port) {
+            ([part], Some(PortAsk::Number(..) | PortAsk::Name(..))) => {
+                reasons(&part.judgement, &part.cell.witness, &names, output)?;
+            }
+            _ => output.table(format, &table(&wayless, &names, format == Format::Wide))?,
         }
     }
     Ok(exit)
+}
+
+/// A question about pods and addresses, in parts.
+#[derive(Default)]
+pub(crate) struct Split {
+    /// Connections that are judged by themselves.
+    pub(crate) parts: Vec<Part>,
+    /// Those from outside to pods, by policies alone: without a way they do not happen (W-POD).
+    pub(crate) wayless: Vec<Part>,
+    /// The ways that there are for them.
+    pub(crate) asked: Option<Asked>,
+}
+
+impl Split {
+    /// A question that ways alone answer.
+    pub(crate) fn of_ways(asked: Asked) -> Self {
+        Self { asked: Some(asked), ..Self::default() }
+    }
+}
+
+/// Divides a question about pods and addresses, and asks for the ways of those who need one.
+pub(crate) fn split(session: &Session, source: &Subject, target: &Target) -> Split {
+    let mut split = Split::default();
+    for part in parts(session, source, target) {
+        let is_outside = |actor: &Actor| matches!(actor, Actor::Addresses(_));
+        let is_pods = |actor: &Actor| matches!(actor, Actor::Pods(_));
+        let (outside, inside): (Vec<Actor>, Vec<Actor>) = part.cell.sources.iter().cloned().partition(is_outside);
+        let (pods, others): (Vec<Actor>, Vec<Actor>) = part.cell.destinations.iter().cloned().partition(is_pods);
+        if outside.is_empty() || pods.is_empty() {
+            split.parts.push(part);
+            continue;
+        }
+        let of = |sources: &[Actor], destinations: &[Actor]| part.among(session, sources, destinations);
+        split.parts.extend(of(&inside, &part.cell.destinations));
+        split.parts.extend(of(&outside, &others));
+        split.wayless.extend(of(&outside, &pods));
+    }
+    let ask = || by_ways::ask(session, source, &Destination::Target(target.clone()), false, by_ways::is_outside);
+    split.asked = (!split.wayless.is_empty()).then(ask);
+    split
+}
+
+/// The verdict and rule of all that a question is about.
+pub(crate) fn together(parts: &[Part], asked: Option<&Asked>) -> (Verdict, &'static str) {
+    match (parts, asked.map(Asked::verdict)) {
+        ([], Some(found)) => found,
+        (_, None) => overall(parts),
+        (_, Some((verdict, rule))) => {
+            let (other, its) = overall(parts);
+            match () {
+                () if verdict != other => (Verdict::Conditional, "M-3"),
+                () if rule == its => (verdict, rule),
+                () => (verdict, "M-3"),
+            }
+        }
+    }
 }
 
 /// There is no pod at either end.
@@ -72,6 +165,27 @@ impl Part {
         self.cell.answer.as_ref().map(PortAnswer::from)
     }
 
+    /// The same for some of its sources and destinations; `None` when there are none of one kind.
+    fn among(&self, session: &Session, sources: &[Actor], destinations: &[Actor]) -> Option<Self> {
+        let (from, to) = (first(sources)?, first(destinations)?);
+        let mut witness = self.cell.witness;
+        let holds = |actors: &[Actor], party| actors.iter().any(|actor| is_among(actor, party));
+        if !holds(sources, witness.source) {
+            witness.source = from;
+        }
+        if !holds(destinations, witness.destination) {
+            witness.destination = to;
+        }
+        let cell = Cell {
+            sources: sources.to_vec(),
+            destinations: destinations.to_vec(),
+            families: self.cell.families.clone(),
+            answer: self.cell.answer.clone(),
+            witness,
+        };
+        Some(Self { cell, judgement: session.analysis.judge(&witness) })
+    }
+
     /// The verdict that holds for every flow of the part, if one does.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         let Some(ports) = &self.cell.answer else { return Some(self.judgement.verdict) };
@@ -79,6 +193,26 @@ impl Part {
             return Some(self.judgement.verdict);
         }
         None
+    }
+}
+
+/// One of some parties.
+fn first(actors: &[Actor]) -> Option<Party> {
+    actors.iter().find_map(|actor| match actor {
+        Actor::Pods(pods) => pods.first().copied().map(Party::Pod),
+        Actor::Node(node) => Some(Party::Node(*node)),
+        Actor::Addresses(addresses) => addresses.first().map(Party::Address),
+        Actor::Name(_) => None,
+    })
+}
+
+fn is_among(actor: &Actor, party: Party) -> bool {
+    match (actor, party) {
+        (Actor::Pods(pods), Party::Pod(pod)) => pods.contains(&pod),
+        (Actor::Node(node), Party::Node(other)) => *node == other,
+        (Actor::Addresses(addresses), Party::Address(address)) => addresses.contains(address),
+        (Actor::Name(_), Party::Named(_)) => true,
+        _ => false,
     }
 }
 

@@ -6,18 +6,23 @@ use policy_core::explain::{
     EndTrace, EntryTrace, PolicyTrace, RuleTrace, TierPolicyTrace, TierRuleTrace, TierTrace, Trace, explain,
 };
 use policy_core::model::{Direction, Doubts, End, Flag, Flow, Hit, Outcome, Tier, TierAction, Verdict};
+use policy_core::query::Actor;
+use policy_core::ways::walk::Way;
 
-use super::can::{Part, nothing_to_ask, overall, parts};
+use super::by_ways::{self, Asked, Row};
+use super::can::{Part, Split, nothing_to_ask, split, together};
+use super::destination::Destination;
 use super::question::{is_document, tone};
 use super::reasons::{because, by_tiers, no_rule, outcome_tone, remark_text};
 use crate::args::{ExplainArgs, Format};
-use crate::dto::answer::rule_path;
+use crate::dto::answer::{Witness, rule_path};
 use crate::dto::explain::ExplainAnswer;
 use crate::dto::{knobs, verdict_of};
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
 use crate::render::{Output, Tone, counted, escape};
 use crate::session::Session;
+use crate::way_names::{actor, answer_text, depends, hops_text, origin_text, requests_text};
 
 /// How many parts of a question are explained to people; documents hold all of them.
 const SHOWN: usize = 12;
@@ -28,25 +33,60 @@ pub(crate) fn run(
     format: Format,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
-    let (source, target) = (session.subject(&args.from)?, session.target(&args.to)?);
-    let parts = parts(session, &source, &target);
-    if parts.is_empty() {
+    let source = session.subject(&args.from)?;
+    let destination = session.destination(&args.to, by_ways::asking(session, &source))?;
+    let by_name = matches!(destination, Destination::Service(..)) && !args.to.contains('/');
+    let Split { parts, wayless, asked } = match &destination {
+        Destination::Target(target) => split(session, &source, target),
+        other => Split::of_ways(by_ways::ask(session, &source, other, by_name, |_| true)),
+    };
+    if parts.is_empty() && asked.as_ref().is_none_or(|asked| asked.outcomes.is_empty()) {
         return Err(nothing_to_ask());
     }
-    let header = session.header("ExplainAnswer", &session.scope(&[&source, &target.subject]), output)?;
-    let (verdict, rule) = overall(&parts);
+    let scope = match &destination {
+        Destination::Target(target) => session.scope(&[&source, &target.subject]),
+        _ => None,
+    };
+    let header = session.header("ExplainAnswer", &scope, output)?;
+    let (verdict, rule) = match &destination {
+        Destination::NoName(rule, _) => (Verdict::NoListener, *rule),
+        _ => together(&parts, asked.as_ref()),
+    };
     let names = session.names();
     if is_document(format) {
         let traces = parts
             .iter()
+            .chain(&wayless)
             .map(|part| names.trace(&explain(&session.analysis, &part.cell.witness), &part.cell.destinations));
         let (from, to, verdict) = (args.from.clone(), args.to.clone(), verdict.as_str());
-        output.document(format, &ExplainAnswer { header, from, to, verdict, rule, traces: traces.collect() })?;
+        let mut traces: Vec<_> = traces.collect();
+        let legs = asked.iter().flat_map(Asked::shown).flat_map(|row| legs(&row.way));
+        traces.extend(legs.map(|flow| names.trace(&explain(&session.analysis, flow), &[])));
+        let ways = asked.as_ref().map(|asked| asked.documents(&names)).unwrap_or_default();
+        output.document(format, &ExplainAnswer { header, from, to, verdict, rule, traces, ways })?;
     } else {
         let writer = Writer { session, names, wide: format == Format::Wide };
         writer.all(&parts, output)?;
+        if let Destination::NoName(rule, why) = &destination {
+            writeln!(output.stdout, "{verdict}  {} → {}  {rule}\n  {}", args.from, args.to, escape(why))?;
+        }
+        if let Some(asked) = asked.filter(|asked| !asked.outcomes.is_empty()) {
+            if !parts.is_empty() {
+                writeln!(output.stdout)?;
+            }
+            writer.ways(&asked, (verdict, rule), args, output)?;
+        }
+        if !wayless.is_empty() {
+            writeln!(output.stdout, "\n{}\n", by_ways::POLICIES_ALONE)?;
+            writer.all(&wayless, output)?;
+        }
     }
     Ok(if verdict == Verdict::Allowed { Exit::Clean } else { Exit::Finding })
+}
+
+/// The connections of a way, for each of its parts.
+fn legs(way: &Way) -> impl Iterator<Item = &Flow> {
+    way.parts.iter().flat_map(|part| &part.legs).map(|leg| &leg.flow)
 }
 
 struct Writer<'a> {
@@ -70,6 +110,73 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Way by way, and leg by leg: each connection as if it had been asked about by itself.
+    fn ways(
+        &self,
+        asked: &Asked,
+        (verdict, rule): (Verdict, &'static str),
+        args: &ExplainArgs,
+        output: &mut Output<'_>,
+    ) -> io::Result<()> {
+        let word = output.palette.paint(tone(verdict), verdict);
+        writeln!(output.stdout, "{word}  {} → {}  {rule}", args.from, args.to)?;
+        let rows = asked.shown();
+        if rows.is_empty() {
+            return writeln!(output.stdout, "  nothing leads from there to here (M-4)");
+        }
+        for row in rows.iter().take(SHOWN) {
+            self.way(row, output)?;
+        }
+        if let Some(more) = rows.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            writeln!(output.stdout, "\n{} more; use -o json for all", counted(more, "way"))?;
+        }
+        Ok(())
+    }
+
+    fn way(&self, Row { from, way }: &Row, output: &mut Output<'_>) -> io::Result<()> {
+        let hops = hops_text(&self.names, &way.hops);
+        let end = match (way.pods.is_empty(), way.address) {
+            (false, _) => format!(" → {}:{}", self.names.actors(&[Actor::Pods(way.pods.clone())], self.wide), way.port),
+            (true, Some(address)) => format!(" → {address}:{}", way.port),
+            (true, None) => String::new(),
+        };
+        let kind = output.palette.paint(Tone::Strong, format!("{} ({})", way.kind.id(), way.kind));
+        writeln!(output.stdout, "\n{kind}: {hops}{end}")?;
+        if let Some(served) = &way.served {
+            let origin = &served.requests.origin;
+            let place = self.at(origin.span, output);
+            writeln!(output.stdout, "  requests {}: {}{place}", requests_text(served, self.wide), origin_text(origin))?;
+            if let Some(answer) = answer_text(&served.then) {
+                writeln!(output.stdout, "  the proxy answers by itself: {answer}")?;
+            }
+        }
+        for part in &way.parts {
+            let who = self.names.actors(&[from.clone().unwrap_or_else(|| actor(&part.clients))], self.wide);
+            let word = output.palette.paint(tone(part.finding.verdict), part.finding.verdict);
+            let depends = depends(&part.finding);
+            let depends = if depends.is_empty() { depends } else { format!("; depends on {depends}") };
+            writeln!(output.stdout, "  {word} for {who}  {}{depends}", part.finding.rule)?;
+            for (place, leg) in part.legs.iter().enumerate() {
+                let flow = self.names.witness(&leg.flow, &[]);
+                let seen = leg.flow.masqueraded_by.map(|by| format!(", seen as {}", self.names.masquerader(by)));
+                writeln!(
+                    output.stdout,
+                    "\n  leg {}: {} → {}, {} {} ({}){}",
+                    place + 1,
+                    flow.from,
+                    flow.to,
+                    flow.protocol,
+                    flow.port,
+                    flow.family,
+                    seen.unwrap_or_default()
+                )?;
+                let trace = explain(&self.session.analysis, &leg.flow);
+                self.both(&trace, &flow, output)?;
+            }
+        }
+        Ok(())
+    }
+
     fn part(&self, part: &Part, one_of_several: bool, output: &mut Output<'_>) -> io::Result<()> {
         let trace = explain(&self.session.analysis, &part.cell.witness);
         let flow = self.names.witness(&trace.flow, &part.cell.destinations);
@@ -81,7 +188,12 @@ impl Writer<'_> {
             let (from, to) = (self.names.actors(from, self.wide), self.names.actors(to, self.wide));
             writeln!(output.stdout, "  stands for {from} → {to}")?;
         }
-        for remark in &trace.judgement.flags {
+        self.both(&trace, &flow, output)
+    }
+
+    /// The remarks and both ends of one connection.
+    fn both(&self, trace: &Trace, flow: &Witness, output: &mut Output<'_>) -> io::Result<()> {
+        for remark in trace.judgement.flags.iter().filter(|remark| **remark != Flag::RouteAssumed) {
             writeln!(output.stdout, "  note: {}", remark_text(*remark))?;
         }
         if matches!(trace.judgement.verdict, Verdict::NoRoute | Verdict::NoListener) {
@@ -96,8 +208,8 @@ impl Writer<'_> {
                 _ => Ok(()),
             };
         }
-        self.end(Direction::Egress, &flow.from, &trace, output)?;
-        self.end(Direction::Ingress, &flow.to, &trace, output)
+        self.end(Direction::Egress, &flow.from, trace, output)?;
+        self.end(Direction::Ingress, &flow.to, trace, output)
     }
 
     fn end(&self, direction: Direction, who: &str, trace: &Trace, output: &mut Output<'_>) -> io::Result<()> {

@@ -3,20 +3,19 @@
 use std::collections::BTreeSet;
 
 use policy_core::ids::WorkloadId;
-use policy_core::query::{Actor, Subject};
+use policy_core::query::Subject;
 use policy_core::ways::clients::overall;
 use policy_core::ways::exposure::exposures;
 use policy_core::ways::walk::Way;
 
-use super::question::{is_document, tone};
+use super::by_ways::{Row, table};
+use super::question::is_document;
 use crate::args::{ExposedArgs, Format};
 use crate::dto::way::{ExposedAnswer, Unserved};
 use crate::exit::{Exit, Failure};
 use crate::names::Names;
-use crate::render::table::{Table, Text};
 use crate::render::{Output, counted};
 use crate::session::Session;
-use crate::way_names::{actor, answer_text, depends, hops_text, origin_text, requests_text};
 
 pub(crate) fn run(
     args: &ExposedArgs,
@@ -35,7 +34,7 @@ pub(crate) fn run(
     if is_document(format) {
         let answer = ExposedAnswer {
             header,
-            ways: shown.iter().map(|way| names.way_dto(way)).collect(),
+            ways: shown.iter().map(|way| names.way_dto(way, None)).collect(),
             closed: closed.len(),
             reachable: reachable.iter().map(|id| Subject::Workload(*id).written(cluster)).collect(),
             workloads: cluster.workloads.len(),
@@ -46,7 +45,9 @@ pub(crate) fn run(
     }
     let text = matches!(format, Format::Table | Format::Wide);
     if !shown.is_empty() || !text {
-        output.table(format, &table(&shown, &names, format != Format::Table, args.all))?;
+        let rows: Vec<Row> = shown.iter().map(|way| Row { from: None, way: (*way).clone() }).collect();
+        let rows: Vec<&Row> = rows.iter().collect();
+        output.table(format, &table(&rows, &names, format != Format::Table, args.all))?;
     }
     if text {
         if !shown.is_empty() {
@@ -98,48 +99,4 @@ fn unserved(session: &Session, names: &Names<'_>) -> Vec<Unserved> {
         source: names.place(left.span),
     });
     unclaimed.chain(left_out).collect()
-}
-
-/// One line for each part of each way.
-fn table(ways: &[&Way], names: &Names<'_>, wide: bool, all: bool) -> Table {
-    let mut heading = vec!["verdict", "to", "port", "from", "way", "via", "requests", "depends on"];
-    if wide {
-        heading.extend(["rule", "written by"]);
-    }
-    let mut table = Table::new(&heading);
-    for way in ways {
-        for part in way.parts.iter().filter(|part| all || part.finding.is_open()) {
-            let to = match (&way.pods, way.address) {
-                (pods, _) if !pods.is_empty() => names.actors(&[Actor::Pods(pods.clone())], wide),
-                (_, Some(address)) => address.to_string(),
-                _ => way.served.as_ref().and_then(|served| answer_text(&served.then)).unwrap_or_default(),
-            };
-            let port = if way.port == 0 {
-                String::new()
-            } else {
-                format!("{}/{}", way.port, way.protocol.as_str().to_ascii_lowercase())
-            };
-            let verdict = part.finding.verdict;
-            let mut row: Vec<Text> = vec![
-                Text::toned(tone(verdict), verdict.as_str()),
-                to.into(),
-                port.into(),
-                names.actors(&[actor(&part.clients)], wide).into(),
-                way.kind.id().into(),
-                hops_text(names, &way.hops).into(),
-                way.served.as_ref().map(|served| requests_text(served, wide)).unwrap_or_default().into(),
-                depends(&part.finding).into(),
-            ];
-            if wide {
-                row.push(part.finding.rule.into());
-                let by = way.served.as_ref().map(|served| {
-                    let place = names.place(served.requests.origin.span).map(|place| format!(", {place}"));
-                    format!("{}{}", origin_text(&served.requests.origin), place.unwrap_or_default())
-                });
-                row.push(by.unwrap_or_default().into());
-            }
-            table.push(row);
-        }
-    }
-    table
 }

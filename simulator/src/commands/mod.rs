@@ -1,9 +1,11 @@
 //! One file per command.
 
 mod batch;
+mod by_ways;
 mod can;
 mod completions;
 mod coverage;
+mod destination;
 mod explain;
 mod exposed;
 mod graph;

@@ -69,7 +69,7 @@ pub(crate) fn unknown(error: SubjectError) -> Failure {
         SubjectProblem::Ambiguous => format!("`{}` names several things", escape(&error.written)),
         SubjectProblem::Unknown => format!("nothing in the input is called `{}`", escape(&error.written)),
         SubjectProblem::Malformed(why) => format!("`{}` cannot be read: {why}", escape(&error.written)),
-        SubjectProblem::NotModelled(why) => format!("`{}`: {why}", escape(&error.written)),
+        SubjectProblem::InCluster(why) => format!("`{}`: {why}", escape(&error.written)),
     };
     Failure::Usage { message, help }
 }

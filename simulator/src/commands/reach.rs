@@ -1,8 +1,11 @@
 //! `portolan who` and `portolan where`.
 
+use policy_core::model::Finding;
 use policy_core::query::{PortAsk, Subject, Target};
+use policy_core::ways::clients::overall;
 
-use super::can::{Part, nothing_to_ask, parts, table};
+use super::by_ways::{self, Asked, Row};
+use super::can::{Part, Split, nothing_to_ask, split, table};
 use super::hypothetical::{self, Peers};
 use super::question::is_document;
 use crate::args::{Format, WhereArgs, WhoArgs};
@@ -56,30 +59,44 @@ fn print(
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
     hypothetical::check(question.hypothetical.is_some(), format)?;
-    let mut parts = parts(session, source, target);
-    if parts.is_empty() {
+    let Split { mut parts, asked, .. } = split(session, source, target);
+    if parts.is_empty() && asked.is_none() {
         return Err(nothing_to_ask());
     }
     parts.retain(gets_through);
     let header = session.header(question.kind, &None, output)?;
     let names = session.names();
+    let rows: Vec<&Row> = asked.iter().flat_map(Asked::shown).filter(|row| is_open(row)).collect();
     let hypothetical = question.hypothetical.map(|ask| ask(&Peers::new(session), &names));
     if is_document(format) {
         let cells = parts.iter().map(|part| names.judged_cell(&part.cell, &part.judgement, part.ports()));
         let cells = cells.collect();
+        let ways = rows.iter().map(|row| names.way_dto(&row.way, row.from.as_ref())).collect();
         let (from, to) = (question.from.to_owned(), question.to.to_owned());
-        output.document(format, &ReachAnswer { header, from, to, cells, hypothetical })?;
+        output.document(format, &ReachAnswer { header, from, to, cells, ways, hypothetical })?;
         return Ok(Exit::Clean);
     }
-    if parts.is_empty() && matches!(format, Format::Table | Format::Wide) {
+    let text = matches!(format, Format::Table | Format::Wide);
+    let wide = format != Format::Table;
+    if parts.is_empty() && rows.is_empty() && text {
         writeln!(output.stdout, "nothing: every connection {} → {} is denied", question.from, question.to)?;
-    } else {
-        output.table(format, &table(&parts, &names, format != Format::Table))?;
+    } else if !parts.is_empty() || rows.is_empty() {
+        output.table(format, &table(&parts, &names, wide))?;
+    }
+    if !rows.is_empty() {
+        if !parts.is_empty() {
+            writeln!(output.stdout)?;
+        }
+        output.table(format, &by_ways::table(&rows, &names, wide, false))?;
     }
     if let Some(peers) = hypothetical {
         hypothetical::print(&peers, format, output)?;
     }
     Ok(Exit::Clean)
+}
+
+fn is_open(row: &Row) -> bool {
+    overall(&row.way.parts).is_some_and(Finding::is_open)
 }
 
 /// Whether some flow of the part is not denied for sure.

@@ -30,6 +30,9 @@ pub struct CanAnswer {
     pub rule: &'static str,
     /// The exact partition of the question; every source to every destination of a cell has its answer.
     pub cells: Vec<JudgedCell>,
+    /// The ways of those who get there by ways alone: from outside to pods, and to Services, their addresses and URLs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<super::way::WayDto>,
 }
 
 /// A part of a question about one port, with its judgement.
@@ -65,6 +68,9 @@ pub struct ReachAnswer {
     pub to: String,
     /// The parts of the exact partition in which something is not denied.
     pub cells: Vec<JudgedCell>,
+    /// The ways from outside that somebody gets through.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<super::way::WayDto>,
     /// With `--hypothetical`: pods that policies name and the input lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hypothetical: Option<Vec<super::Hypothetical>>,

@@ -29,6 +29,9 @@ pub struct ExplainAnswer {
     pub rule: &'static str,
     /// One flow for each part of the question that is answered in its own way.
     pub traces: Vec<TraceDto>,
+    /// The ways of those who get there by ways alone; their connections are among the traces, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<super::way::WayDto>,
 }
 
 /// The full story of one flow.

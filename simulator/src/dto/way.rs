@@ -1,6 +1,7 @@
 //! Ways: hops, legs, who takes them with which requests, and what becomes of them.
 
 use policy_core::model::Leg;
+use policy_core::query::Actor;
 use policy_core::ways::clients::Part;
 use policy_core::ways::walk::Way;
 use schemars::JsonSchema;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::answer::{Actors, Judged, Witness};
 use super::{Header, flag, knobs};
 use crate::names::Names;
-use crate::way_names::{hop_kind, requests};
+use crate::way_names::{actor, hop_kind, requests};
 
 /// `exposed`: every way from outside.
 #[derive(Serialize, JsonSchema, Clone, Debug)]
@@ -177,10 +178,11 @@ pub struct RequestsDto {
 }
 
 impl Names<'_> {
-    pub(crate) fn way_dto(&self, way: &Way) -> WayDto {
+    /// `from`: who takes the way, when one of them stands for all.
+    pub(crate) fn way_dto(&self, way: &Way, from: Option<&Actor>) -> WayDto {
         let mut to = Actors::default();
         if !way.pods.is_empty() {
-            to = self.actors_dto(&[policy_core::query::Actor::Pods(way.pods.clone())]);
+            to = self.actors_dto(&[Actor::Pods(way.pods.clone())]);
         }
         to.addresses.extend(way.address.map(|address| address.to_string()));
         let verdict = policy_core::ways::clients::overall(&way.parts).map_or("no-route", |best| best.verdict.as_str());
@@ -193,13 +195,13 @@ impl Names<'_> {
             to,
             port: (way.port > 0).then_some(way.port),
             requests: way.served.as_ref().map(|served| requests(self, served)),
-            parts: way.parts.iter().map(|part| self.part_dto(part)).collect(),
+            parts: way.parts.iter().map(|part| self.part_dto(part, from)).collect(),
         }
     }
 
-    fn part_dto(&self, part: &Part) -> WayPart {
+    fn part_dto(&self, part: &Part, from: Option<&Actor>) -> WayPart {
         WayPart {
-            from: self.actors_dto(&[crate::way_names::actor(&part.clients)]),
+            from: self.actors_dto(&[from.cloned().unwrap_or_else(|| actor(&part.clients))]),
             verdict: part.finding.verdict.as_str(),
             rule: part.finding.rule,
             knobs: knobs(part.finding.knobs),

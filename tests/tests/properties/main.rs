@@ -5,6 +5,7 @@
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod differential;
+mod gateways;
 mod ingress;
 mod policies;
 mod queries;

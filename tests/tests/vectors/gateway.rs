@@ -57,7 +57,7 @@ impl World {
         let entrance = Entrance { port: 80, protocol: Protocol::Tcp, tls: false };
         let request = Request::get(Some(host), path);
         let fast = Gateways::new(&self.cluster, &profile.ways).answer(0, entrance, &request);
-        let slow = spec::gateway::answer(api, &profile.ways, &api.gateways[0], entrance, &request);
+        let slow = spec::gateway::answer(api, &profile.ways, api.gateways.first().unwrap(), entrance, &request);
         assert!(fast.is_like(&slow), "{fast:?} {slow:?}");
         fast
     }
@@ -88,7 +88,7 @@ impl World {
 
     fn accepted(&self, name: &str) -> RouteCondition {
         let mut routes = self.cluster.gateway_api.routes.values();
-        routes.find(|route| *route.name == *name).unwrap().parents[0].accepted
+        routes.find(|route| *route.name == *name).unwrap().parents.first().unwrap().accepted
     }
 }
 

@@ -200,17 +200,20 @@ fn conflicts(listeners: &mut [GatewayListener], new: usize, context: &mut Contex
             ListenerProtocol::Udp => 3,
         }
     }
-    let mut hosts: BTreeMap<(u16, u8, HostMatch), Vec<usize>> = BTreeMap::new();
+    let mut hosts: BTreeMap<(u16, u8, HostMatch), Vec<(usize, ListenerProtocol)>> = BTreeMap::new();
     let mut families: BTreeMap<(u16, bool), BTreeMap<u8, Vec<usize>>> = BTreeMap::new();
     for (index, listener) in listeners.iter().enumerate().filter(|(_, listener)| listener.refused.is_none()) {
         let family = family(listener.protocol);
-        hosts.entry((listener.port, family, listener.hostname.clone())).or_default().push(index);
+        hosts.entry((listener.port, family, listener.hostname.clone())).or_default().push((index, listener.protocol));
         let on_port = families.entry((listener.port, family == 3)).or_default();
         on_port.entry(family).or_default().push(index);
     }
     let mut found: BTreeMap<usize, &'static str> = BTreeMap::new();
     for same in hosts.values().filter(|same| same.len() > 1) {
-        found.extend(same.iter().map(|index| (*index, "HostnameConflict")));
+        let is_https = |protocol: ListenerProtocol| protocol == ListenerProtocol::Https;
+        let mixed = same.iter().any(|(_, one)| is_https(*one)) && !same.iter().all(|(_, one)| is_https(*one));
+        let reason = if mixed { "ProtocolConflict" } else { "HostnameConflict" };
+        found.extend(same.iter().map(|(index, _)| (*index, reason)));
     }
     for several in families.values().filter(|several| several.len() > 1) {
         let old: BTreeSet<u8> =
@@ -244,7 +247,7 @@ struct Owner<'a> {
     place: Option<Span>,
 }
 
-impl Owner<'_> {
+impl<'a> Owner<'a> {
     fn listeners(
         &self,
         written: Option<&[Spanned<WrittenListener>]>,
@@ -340,21 +343,28 @@ impl Owner<'_> {
         }
         let terminates = matches!(protocol, ListenerProtocol::Https | ListenerProtocol::TlsTerminate);
         let certificates = terminates && tls.is_some_and(|tls| !self.certificates(&tls.value, place, world, context));
-        let refused = certificates.then_some(Refusal { rule: "GW-11", reason: "RefNotPermitted" });
+        let mut refused = certificates.then_some(Refusal { rule: "GW-11", reason: "RefNotPermitted" });
+        let old = tls.and_then(|tls| tls.value.frontend_validation.as_ref());
+        let clients = number.filter(|_| terminates).and_then(|number| self.client_validation(number, old));
+        if let Some(clients) = clients {
+            refused = refused.or_else(|| self.unvalidated(clients, place, world, context));
+        }
+        let strict =
+            |clients: &&FrontendValidation| text_or(clients.mode.as_ref(), "AllowValidOnly") == "AllowValidOnly";
+        let certificate = || Check::Credential(Name::from("client certificate"));
         let admitted = Allowed {
             namespaces: from(written.allowed_routes.as_ref(), From::Same, place, context),
             kinds: kinds(written.allowed_routes.as_ref(), protocol),
             own: self.namespace.clone(),
             set_kind: self.set_kind.cloned(),
         };
-        let old = tls.and_then(|tls| tls.value.frontend_validation.as_ref());
         let listener = GatewayListener {
             name: name?.value.clone(),
             listener_set: self.set.clone(),
             port: number?,
             protocol,
             hostname: host,
-            checks: if terminates { self.client_checks(number?, old) } else { Vec::new() },
+            checks: clients.filter(strict).map(|_| certificate()).into_iter().collect(),
             refused,
             routes: Vec::new(),
             span: place,
@@ -394,8 +404,12 @@ impl Owner<'_> {
         good
     }
 
-    /// GW-13: what clients must show at a port.
-    fn client_checks(&self, port: u16, old: Option<&FrontendValidation>) -> Vec<Check> {
+    /// GW-13: how the certificates of clients are validated at a port.
+    fn client_validation<'b>(&self, port: u16, old: Option<&'b FrontendValidation>) -> Option<&'b FrontendValidation>
+    where
+        Self: 'b,
+        'a: 'b,
+    {
         let frontend = self.gateway.and_then(|spec| spec.tls.as_ref()).and_then(|tls| tls.frontend.as_ref());
         let ports = frontend.and_then(|frontend| frontend.per_port.as_deref()).unwrap_or_default();
         let is_port = |number: Option<&Spanned<i64>>| number.is_some_and(|number| number.value == i64::from(port));
@@ -404,10 +418,37 @@ impl Owner<'_> {
             Some(own) => own.value.tls.as_ref(),
             None => frontend.and_then(|frontend| frontend.default.as_ref()),
         };
-        let validation = config.and_then(|config| config.validation.as_ref()).or(old);
-        let strict =
-            validation.filter(|validation| text_or(validation.mode.as_ref(), "AllowValidOnly") == "AllowValidOnly");
-        strict.map(|_| Check::Credential(Name::from("client certificate"))).into_iter().collect()
+        config.and_then(|config| config.validation.as_ref()).or(old)
+    }
+
+    /// GW-11, GW-13: why certificates of clients cannot be validated. One good reference is enough.
+    fn unvalidated(
+        &self,
+        validation: &FrontendValidation,
+        place: Option<Span>,
+        world: &World<'_>,
+        context: &mut Context,
+    ) -> Option<Refusal> {
+        let mut first = None;
+        for reference in validation.ca_certificate_refs.iter().flatten() {
+            let written = &reference.value;
+            let (group, kind) = (text_or(written.group.as_ref(), ""), text_or(written.kind.as_ref(), ""));
+            let namespace = text(written.namespace.as_ref()).unwrap_or(self.namespace);
+            let name = text_or(written.name.as_ref(), "");
+            let wanted = Reference { from: (self.kind, self.namespace), to: (group, kind), target: (namespace, name) };
+            let refusal = if !group.is_empty() || !matches!(kind, "ConfigMap" | "Secret") {
+                Refusal { rule: "GW-13", reason: "InvalidCACertificateKind" }
+            } else if !world.grants.permit(wanted) {
+                Refusal { rule: "GW-11", reason: "RefNotPermitted" }
+            } else {
+                return None;
+            };
+            let message = format!("`{namespace}/{name}` does not serve to validate clients: {}", refusal.reason);
+            let problem = Diagnostic::warning(refusal.rule, reference.span.or(place), message);
+            context.report(problem.help("the listener is not served"));
+            first.get_or_insert(refusal);
+        }
+        first
     }
 }
 

@@ -191,14 +191,14 @@ fn listeners(
             continue;
         }
         reached(4, RouteCondition::ACCEPTED);
-        match listener.routes.iter_mut().find(|known| known.route == id) {
-            // Two references may mean the same listener.
-            Some(known) => known.hosts.extend(effective),
+        // Two references of one route may mean the same listener; routes come one after the other.
+        match listener.routes.last_mut().filter(|last| last.route == id) {
+            Some(known) => {
+                known.hosts.extend(effective);
+                known.hosts.sort();
+                known.hosts.dedup();
+            }
             None => listener.routes.push(Attachment { route: id, hosts: effective }),
-        }
-        if let Some(known) = listener.routes.last_mut() {
-            known.hosts.sort();
-            known.hosts.dedup();
         }
     }
     condition

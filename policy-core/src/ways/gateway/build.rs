@@ -262,21 +262,17 @@ fn method_path(service: Option<&ValueMatch>, method: Option<&ValueMatch>) -> Pat
         (Some(ValueMatch::Exact(service)), Some(ValueMatch::Exact(method))) => {
             PathMatch::Exact(Name::from(format!("/{service}/{method}")))
         }
-        (Some(ValueMatch::Exact(service)), None) => PathMatch::Elements(Name::from(format!("/{service}"))),
+        (Some(ValueMatch::Exact(service)), None) => PathMatch::Characters(Name::from(format!("/{service}/"))),
         (service, method) => {
-            let part = |wanted: Option<&ValueMatch>, possible: bool| match wanted {
+            // A service is what stands before the second `/`, a method all that stands behind it.
+            let part = |wanted: Option<&ValueMatch>, any: &str, possible: bool| match wanted {
                 Some(ValueMatch::Exact(name)) => name.replace('.', r"\."),
-                Some(ValueMatch::Regex(regex)) if possible => format!("[^/]*(?:{})[^/]*", regex.written()),
+                Some(ValueMatch::Regex(regex)) if possible => format!("{any}(?:{}){any}", regex.written()),
                 Some(ValueMatch::Regex(regex)) => format!("(?:{})", regex.written()),
-                Some(ValueMatch::Present) | None => "[^/]+".to_owned(),
+                Some(ValueMatch::Present) | None => any.to_owned(),
             };
-            let whole = |possible: bool| {
-                let method = match method {
-                    None => "[^/]*".to_owned(),
-                    method => part(method, possible),
-                };
-                format!("/{}/{method}", part(service, possible))
-            };
+            let whole =
+                |possible: bool| format!("/{}/{}", part(service, "[^/]*", possible), part(method, "(?s:.)*", possible));
             let (certain, possible) = (whole(false), whole(true));
             let is_open = expression(service).is_some() || expression(method).is_some();
             PathMatch::Regex(if is_open {

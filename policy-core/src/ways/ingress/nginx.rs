@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::model::Name;
-use crate::model::http::{HostMatch, HttpRegex, PathMatch, RegexStyle, RequestMatch, RouteRule};
+use crate::model::http::{Action, HostMatch, HttpRegex, PathMatch, RegexStyle, RequestMatch, RouteOrigin, RouteRule};
 use crate::model::ingress::{Canary, Effect, Entry, HostFacts, Ingress, PathType, effect};
 
 use super::list::{Draft, Rules};
 use super::{Host, HostKey, LeftOut, Scene, Site, at, eldest};
 
-/// Locations in the order in which they are tried: `=` first, then by length.
-type Key = (u8, Reverse<usize>, String);
+/// Locations in the order in which they are tried: `=` first, then by length, then backwards by their text.
+type Key = (u8, Reverse<usize>, Reverse<String>);
 
 pub(super) fn rules(scene: &Scene<'_>, entry: Entry, left_out: &mut Vec<LeftOut>) -> Vec<RouteRule> {
     let valid = valid(scene, left_out);
@@ -88,7 +88,7 @@ fn server(
             let text = site.path.text();
             let style = RegexStyle { from_start: true, to_end: false, ignore_case: true };
             let regex = regexes.entry(text.to_owned()).or_insert_with(|| HttpRegex::new(text, style)).clone();
-            add((1, Reverse(text.len()), text.to_owned()), PathMatch::Regex(regex), *site);
+            add((1, Reverse(text.len()), Reverse(text.to_owned())), PathMatch::Regex(regex), *site);
         }
     } else {
         let exact: Vec<&str> =
@@ -96,9 +96,10 @@ fn server(
         let exact: std::collections::BTreeSet<&str> = exact.into_iter().collect();
         for site in &sites {
             let text = site.path.text();
-            let equal = |text: &str| ((0, Reverse(0), text.to_owned()), PathMatch::Exact(Name::from(text)));
-            let begins =
-                |text: &str| ((1, Reverse(text.len()), text.to_owned()), PathMatch::Characters(Name::from(text)));
+            let equal = |text: &str| ((0, Reverse(0), Reverse(text.to_owned())), PathMatch::Exact(Name::from(text)));
+            let begins = |text: &str| {
+                ((1, Reverse(text.len()), Reverse(text.to_owned())), PathMatch::Characters(Name::from(text)))
+            };
             match site.path.kind {
                 PathType::Exact => {
                     let (key, path) = equal(text);
@@ -120,36 +121,47 @@ fn server(
             }
         }
     }
-    // Regular expressions of one length: nobody says which is tried first.
-    let mut by_rank: BTreeMap<(u8, Reverse<usize>, String), Vec<(PathMatch, Vec<&Site<'_>>)>> = BTreeMap::new();
-    for ((kind, length, text), location) in locations {
-        let text = if matches!(location.0, PathMatch::Regex(_)) { String::new() } else { text };
-        by_rank.entry((kind, length, text)).or_default().push(location);
-    }
-    for locations in by_rank.into_values() {
+    for (path, sites) in locations.values() {
         let mut chains = Vec::new();
-        for (path, sites) in &locations {
-            for site in eldest(sites) {
-                let beside = beside.get(&(site.path.text(), site.path.kind)).copied();
-                let chain = chain(scene, site, beside, (entry, facts));
-                chains.push((scene.origin(site), at(name, path.clone()), chain));
-            }
+        for site in eldest(sites) {
+            let beside = beside.get(&(site.path.text(), site.path.kind)).copied();
+            chains.push((scene.origin(site), chain(scene, site, beside, (entry, facts))));
         }
-        // A path beside others of its rank says the same under every condition that one of them knows.
-        let conditions = chains.iter().map(|(.., chain)| chain).max_by_key(|chain| chain.len());
-        let conditions: Vec<RequestMatch> =
-            conditions.into_iter().flatten().map(|(condition, _)| condition.clone()).collect();
-        for (level, condition) in conditions.iter().enumerate() {
-            rules.push(chains.iter().filter_map(|(origin, when, chain)| {
-                let (_, effect) = if chain.len() == conditions.len() { chain.get(level)? } else { chain.last()? };
+        rules.push_chains(&at(name, path.clone()), &chains);
+    }
+    let root = root(scene, host, found, (entry, facts));
+    rules.push([Draft { when: at(name, PathMatch::Any), ..root }]);
+}
+
+impl Rules {
+    /// Adds what several Ingresses, of which nobody knows the oldest, do with one location.
+    fn push_chains(&mut self, when: &RequestMatch, chains: &[(RouteOrigin, Vec<(RequestMatch, Effect)>)]) {
+        let conditions = |chain: &[(RequestMatch, Effect)]| -> Vec<RequestMatch> {
+            chain.iter().map(|(condition, _)| condition.clone()).collect()
+        };
+        let mut lists: Vec<_> =
+            chains.iter().map(|(_, chain)| conditions(chain)).filter(|list| list.len() > 1).collect();
+        lists.dedup();
+        let Some((first, _)) = chains.first() else { return };
+        if lists.len() > 1 {
+            let then = Action::Undefined(Name::from(SEVERAL_CANARIES));
+            let effect = Effect { checks: Vec::new(), then };
+            return self.push([Draft { when: when.clone(), effect, origin: first.clone(), rule: "ING-12" }]);
+        }
+        // One without a canary does the same under every condition of the others.
+        let list = lists.pop().unwrap_or_else(|| vec![RequestMatch::everything()]);
+        for (level, condition) in list.iter().enumerate() {
+            self.push(chains.iter().filter_map(|(origin, chain)| {
+                let (_, effect) = if chain.len() == list.len() { chain.get(level)? } else { chain.last()? };
                 let when = RequestMatch { headers: condition.headers.clone(), ..when.clone() };
                 Some(Draft { when, effect: effect.clone(), origin: origin.clone(), rule: "ING-17" })
             }));
         }
     }
-    let root = root(scene, name, found, (entry, facts));
-    rules.push([Draft { when: at(name, PathMatch::Any), ..root }]);
 }
+
+/// Why a location is undefined that several Ingresses have, with canaries that are chosen in different ways.
+const SEVERAL_CANARIES: &str = "several Ingresses have the path, and their canaries differ";
 
 /// ING-17
 fn wants_regex(site: &Site<'_>) -> bool {
@@ -172,10 +184,10 @@ fn chain(
 
 /// ING-7: the default backends of the server's Ingresses; at the server for all hosts, those of Ingresses without any
 /// rule too.
-fn root(scene: &Scene<'_>, name: &HostMatch, host: &Host<'_>, (entry, facts): (Entry, HostFacts)) -> Draft {
+fn root(scene: &Scene<'_>, server: &HostMatch, host: &Host<'_>, (entry, facts): (Entry, HostFacts)) -> Draft {
     let is_main = |ingress: &Ingress| ingress.annotations.nginx.canary.is_none();
     let mut ingresses: Vec<_> = host.ingresses.iter().filter(|(_, ingress)| is_main(ingress)).copied().collect();
-    if *name == HostMatch::Any {
+    if *server == HostMatch::Any {
         let without_rules = scene.ingresses.iter().filter(|(_, ingress)| ingress.rules.is_empty() && is_main(ingress));
         ingresses.extend(without_rules.copied());
         ingresses.sort_by_key(|(id, _)| *id);

@@ -296,6 +296,11 @@ fn nginx_knows_a_host_by_its_aliases_and_refuses_odd_paths() {
         let forwarded = matches!(routed, Routed::Rule(rule) if matches!(rule.then, Action::Forward { .. }));
         assert_eq!(forwarded, found, "{host}");
     }
+    // An alias of the server for all hosts is that server, default backends of Ingresses without rules and all.
+    let bare = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: bare, namespace: x}, spec: {ingressClassName: nginx, defaultBackend: {service: {name: a, port: {number: 80}}}}}";
+    let for_all = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: all, namespace: x, annotations: {nginx.ingress.kubernetes.io/server-alias: h.example}}, spec: {ingressClassName: nginx, rules: [{}]}}";
+    let (_, routes) = all_routes(&[bare, for_all], &[]);
+    assert!(matches!(action(&routes, 80).1, Action::Forward { .. }));
     let odd = ingress("ingressClassName: nginx, ", "", "a").replace("path: /,", "path: /a.b,");
     let (_, routes) = all_routes(&[&odd], &[]);
     assert_eq!(routes.left_out.iter().map(|left| left.rule).collect::<Vec<_>>(), ["ING-17"]);

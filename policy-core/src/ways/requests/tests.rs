@@ -128,10 +128,16 @@ fn expressions_are_compared_exactly() {
 fn rules_of_one_rank_contest_what_both_take() {
     // ING-12
     let mut router = router(vec![path(PathMatch::elements("/a")), path(PathMatch::elements("/a/b"))]);
-    for rule in &mut router.rules {
-        rule.rank = 0;
+    for (lane, rule) in (0..).zip(&mut router.rules) {
+        (rule.rank, rule.lane) = (0, lane);
     }
-    let regions = partition(&router, &RequestMatch::everything());
-    let contested: Vec<usize> = regions.iter().map(|region| region.contested.len()).collect();
-    assert_eq!(contested, [1, 1, 0]);
+    let count = |router: &Router| -> Vec<(usize, usize)> {
+        let regions = partition(router, &RequestMatch::everything());
+        regions.iter().map(|region| (region.except.len(), region.contested.len())).collect()
+    };
+    assert_eq!(count(&router), [(0, 1), (0, 1), (0, 0)]);
+    // GW-7: those of one lane come in their order.
+    router.rules.reverse();
+    router.rules.iter_mut().for_each(|rule| rule.lane = 0);
+    assert_eq!(count(&router), [(0, 0), (1, 0), (0, 0)]);
 }
