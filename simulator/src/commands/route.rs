@@ -166,8 +166,9 @@ impl Page<'_> {
                 if let Some(status) = status {
                     writeln!(output.stdout, "{pad}  {status}")?;
                 }
+                let weighed = backends.iter().filter(|backend| backend.weight.is_some()).count() > 1;
                 for backend in backends {
-                    self.backend(backend, depth, output)?;
+                    self.backend(backend, weighed, depth, output)?;
                 }
             }
             Then::Redirect { location, query, next, ways } => {
@@ -202,7 +203,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn backend(&self, backend: &Reached, depth: usize, output: &mut Output<'_>) -> Result<(), Failure> {
+    fn backend(&self, backend: &Reached, weighed: bool, depth: usize, output: &mut Output<'_>) -> Result<(), Failure> {
         let pad = "  ".repeat(depth);
         let mut text = match backend.service {
             Some((service, port)) => format!("Service {}:{port}", self.names.service(service)),
@@ -211,7 +212,7 @@ impl Page<'_> {
         if backend.mirror {
             text.push_str(", gets a copy");
         }
-        if let Some(weight) = backend.weight {
+        if let Some(weight) = backend.weight.filter(|_| weighed) {
             text.push_str(&format!(", weight {weight}"));
         }
         if let Some(why) = &backend.why {

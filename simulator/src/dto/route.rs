@@ -2,15 +2,19 @@
 
 use policy_core::model::Finding;
 use policy_core::model::http::Request;
-use policy_core::ways::route::{Answer, Asker, Choice, Passed, Reached, TakenBy, Then, Why};
+use policy_core::query::Actor;
+use policy_core::ways::route::{Answer, Asker, Choice, Passed, Reached, TakenBy, Then, Why, together};
+use policy_core::ways::walk::Way;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::answer::Actors;
-use super::way::WayDto;
+use super::batch::LineCaveats;
+use super::way::{LegDto, WayDto};
 use super::{Header, flag, knobs};
 use crate::names::Names;
-use crate::way_names::{location_text, match_text, origin_text};
+use crate::way_names::{actor, location_text, match_text, origin_text};
 
 /// `route`: what becomes of a request.
 #[derive(Serialize, JsonSchema, Clone, Debug)]
@@ -215,6 +219,68 @@ pub struct PassedDto {
     pub why: String,
 }
 
+/// The answer of `batch` to a question with `url`.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteLine<'a> {
+    /// The question's `id`, as it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub id: Option<&'a RawValue>,
+    /// The best answer. When clients fare differently its `verdict` is `conditional` and its `rule` is `M-3`.
+    #[serde(flatten)]
+    pub answer: RoutePart,
+    /// Further answers: of other clients, of others who may take the request, of rules of which nobody defines which
+    /// comes first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<RoutePart>,
+    /// What the answer leaves out; left out when there is nothing.
+    #[serde(flatten)]
+    pub caveats: LineCaveats<'a>,
+}
+
+/// One answer of a line.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct RoutePart {
+    /// What becomes of the request.
+    #[serde(flatten)]
+    pub finding: FindingDto,
+    /// The clients, when the question names several that fare differently or could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Actors>,
+    /// Who takes the request.
+    pub taken_by: Taker,
+    /// The rule that takes it: `Ingress namespace/name spec.rules[0].http.paths[1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Where that is written, as `file:line:column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Why nobody can tell whether this is what becomes of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
+    /// The HTTP status with which the proxy answers by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why it ends there, or why nobody can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Where the client is sent: a URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
+    /// Where the request goes, without ways.
+    pub backends: Vec<BackendDto>,
+    /// The connections of the best way, judged for one of the clients.
+    pub legs: Vec<LegDto>,
+}
+
+impl RouteLine<'_> {
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        super::batch::write(&self, out);
+    }
+}
+
 /// A finding for documents.
 pub(crate) fn finding(finding: &Finding) -> FindingDto {
     FindingDto {
@@ -247,13 +313,95 @@ pub(crate) fn target_text(request: &Request) -> String {
     if query.is_empty() { request.path.to_string() } else { format!("{}?{}", request.path, query.join("&")) }
 }
 
+/// The pods for which one stands; parts of the outside say themselves who they are.
+fn stand_in(asker: &Asker) -> Option<Actor> {
+    (!asker.pods.is_empty()).then(|| Actor::Pods(asker.pods.clone()))
+}
+
 impl Names<'_> {
     /// Some clients, by all their names.
-    pub(crate) fn asker(&self, asker: &Asker) -> Vec<policy_core::query::Actor> {
+    pub(crate) fn asker(&self, asker: &Asker) -> Vec<Actor> {
         match asker.pods.is_empty() {
-            true => vec![crate::way_names::actor(&asker.clients)],
-            false => vec![policy_core::query::Actor::Pods(asker.pods.clone())],
+            true => vec![actor(&asker.clients)],
+            false => vec![Actor::Pods(asker.pods.clone())],
         }
+    }
+
+    /// A line of `batch`; `None` when nobody asks.
+    pub(crate) fn route_line<'q>(
+        &self,
+        id: Option<&'q RawValue>,
+        asked: &[(Asker, Vec<Answer>)],
+        caveats: LineCaveats<'q>,
+    ) -> Option<RouteLine<'q>> {
+        let several = asked.len() > 1;
+        let answers = asked.iter().flat_map(|(asker, answers)| answers.iter().map(move |answer| (asker, answer)));
+        let all: Vec<_> = answers
+            .flat_map(|(asker, answer)| answer.choices.iter().map(move |choice| (asker, answer, choice)))
+            .collect();
+        let mut best = 0;
+        for (at, (_, _, choice)) in all.iter().enumerate() {
+            if all.get(best).is_some_and(|(_, _, known)| choice.finding.merit() > known.finding.merit()) {
+                best = at;
+            }
+        }
+        let mut parts: Vec<RoutePart> = all
+            .into_iter()
+            .map(|(asker, answer, choice)| RoutePart {
+                from: several.then(|| self.actors_dto(&self.asker(asker))),
+                ..self.route_part(answer, choice)
+            })
+            .collect();
+        let mut answer = (best < parts.len()).then(|| parts.remove(best))?;
+        let whole = together(asked);
+        if whole.rule == "M-3" {
+            answer.finding = finding(&whole);
+        }
+        Some(RouteLine { id, answer, others: parts, caveats })
+    }
+
+    fn route_part(&self, answer: &Answer, choice: &Choice) -> RoutePart {
+        let rule = choice.rule.as_ref();
+        let mut part = RoutePart {
+            finding: finding(&choice.finding),
+            from: None,
+            taken_by: self.taker(&answer.taken_by),
+            by: rule.map(|rule| origin_text(&rule.origin)),
+            source: rule.and_then(|rule| self.place(rule.origin.span)),
+            doubt: choice.doubt.clone(),
+            status: choice.status,
+            why: None,
+            redirect: None,
+            backends: Vec::new(),
+            legs: Vec::new(),
+        };
+        let ways: Vec<&Way> = match &choice.then {
+            Then::Forward(backends) => {
+                part.backends = backends.iter().map(|to| self.backend_dto(to, None)).collect();
+                let counting = backends.iter().filter(|to| !to.mirror && to.weight != Some(0));
+                counting.flat_map(|to| &to.ways).collect()
+            }
+            Then::Redirect { location, query, ways, .. } => {
+                part.redirect = Some(location_text(location, query));
+                ways.iter().collect()
+            }
+            Then::Ends { why, ways } => {
+                part.why = Some(why.to_string());
+                ways.iter().collect()
+            }
+            Then::Undefined(why) => {
+                part.why = Some(why.to_string());
+                Vec::new()
+            }
+        };
+        let mut best: Option<&policy_core::ways::clients::Part> = None;
+        for found in ways.into_iter().flat_map(|way| &way.parts) {
+            if best.is_none_or(|known| found.finding.merit() > known.finding.merit()) {
+                best = Some(found);
+            }
+        }
+        part.legs = best.iter().flat_map(|best| &best.legs).map(|leg| self.leg_dto(leg)).collect();
+        part
     }
 
     pub(crate) fn route_case(&self, asker: &Asker, answer: &Answer, tls: bool) -> RouteCase {
@@ -296,9 +444,12 @@ impl Names<'_> {
             backends: Vec::new(),
             ways: Vec::new(),
         };
-        let ways = |ways: &[policy_core::ways::walk::Way]| ways.iter().map(|way| self.way_dto(way)).collect();
+        let from = stand_in(asker);
+        let ways = |ways: &[Way]| ways.iter().map(|way| self.way_dto(way, from.as_ref())).collect();
         match &choice.then {
-            Then::Forward(backends) => dto.backends = backends.iter().map(|to| self.backend_dto(to, true)).collect(),
+            Then::Forward(backends) => {
+                dto.backends = backends.iter().map(|to| self.backend_dto(to, Some(asker))).collect()
+            }
             Then::Redirect { location, query, next, ways: here } => {
                 let tls = &*location.scheme == "https";
                 let next = next.iter().map(|answer| self.route_case(asker, answer, tls)).collect();
@@ -314,7 +465,8 @@ impl Names<'_> {
         dto
     }
 
-    pub(crate) fn backend_dto(&self, backend: &Reached, with_ways: bool) -> BackendDto {
+    /// `ways_of`: with the ways, for these clients.
+    fn backend_dto(&self, backend: &Reached, ways_of: Option<&Asker>) -> BackendDto {
         let template = backend.template.as_ref();
         let sees = backend.request.as_ref().map(|request| SeenRequest {
             host: request.host.as_ref().map(ToString::to_string),
@@ -330,7 +482,8 @@ impl Names<'_> {
                 headers: Vec::new(),
             })
         };
-        let ways = if with_ways { backend.ways.as_slice() } else { &[] };
+        let from = ways_of.and_then(stand_in);
+        let ways = if ways_of.is_some() { backend.ways.as_slice() } else { &[] };
         BackendDto {
             service: backend.service.map(|(service, _)| self.service(service)),
             port: backend.service.map(|(_, port)| port),
@@ -342,7 +495,7 @@ impl Names<'_> {
             why: backend.why.as_ref().map(ToString::to_string),
             sees: sees.or_else(only_template),
             finding: finding(&backend.finding),
-            ways: ways.iter().map(|way| self.way_dto(way)).collect(),
+            ways: ways.iter().map(|way| self.way_dto(way, from.as_ref())).collect(),
         }
     }
 

@@ -218,8 +218,8 @@ impl Routing<'_> {
         let taken_by = TakenBy::Proxy { proxy: ProxyId::from_index(at), port: question.url.port, listener: None };
         let is_port = |port: &ProxyPort| (port.port, port.protocol) == (question.url.port, Protocol::Tcp);
         let Some(place) = proxy.ports.iter().position(is_port) else {
-            let ports: BTreeSet<String> = proxy.ports.iter().map(|port| port.port.to_string()).collect();
-            let ports: Vec<String> = ports.into_iter().collect();
+            let ports: BTreeSet<u16> = proxy.ports.iter().map(|port| port.port).collect();
+            let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
             let others =
                 if ports.is_empty() { "anywhere".to_owned() } else { format!("there, but on {}", ports.join(", ")) };
             let rule = if proxy.kind == ProxyKind::Gateway { "GW-4" } else { "ING-8" };
