@@ -221,7 +221,9 @@ pub(crate) fn requests(names: &Names<'_>, served: &Served) -> RequestsDto {
 /// `Ingress shop/web spec.rules[0].http.paths[1]`.
 pub(crate) fn origin_text(origin: &policy_core::model::http::RouteOrigin) -> String {
     let space = if origin.namespace.is_empty() { String::new() } else { format!("{}/", escape(&origin.namespace)) };
-    format!("{} {space}{} {}", origin.kind, escape(&origin.name), escape(&origin.path)).trim_end().to_owned()
+    let name = format!("{space}{}", escape(&origin.name));
+    let parts = [origin.kind.to_owned(), name, escape(&origin.path)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 impl Names<'_> {

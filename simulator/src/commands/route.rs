@@ -197,7 +197,7 @@ impl Page<'_> {
     fn verdict(&self, finding: &Finding, depth: usize, text: &str, output: &mut Output<'_>) -> Result<(), Failure> {
         let word = output.palette.paint(tone(finding.verdict), finding.verdict);
         let depends = depends(finding);
-        let depends = if depends.is_empty() { String::new() } else { format!("  if {depends}") };
+        let depends = if depends.is_empty() { String::new() } else { format!("  depends on {depends}") };
         let rule = if finding.verdict == Verdict::Allowed { String::new() } else { format!("  ({})", finding.rule) };
         writeln!(output.stdout, "{}  {word}  {text}{rule}{depends}", "  ".repeat(depth))?;
         Ok(())
@@ -207,7 +207,8 @@ impl Page<'_> {
         let pad = "  ".repeat(depth);
         let mut text = match backend.service {
             Some((service, port)) => format!("Service {}:{port}", self.names.service(service)),
-            None => "no Service".to_owned(),
+            None if backend.pods().is_empty() => "no Service".to_owned(),
+            None => "the pods themselves".to_owned(),
         };
         if backend.mirror {
             text.push_str(", gets a copy");

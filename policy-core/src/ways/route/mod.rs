@@ -143,7 +143,8 @@ impl Reached {
     /// The addresses behind it that are no pods', sorted.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
-        let mut addresses: Vec<IpAddr> = self.ways.iter().filter_map(|way| way.address).collect();
+        let mut addresses: Vec<IpAddr> =
+            self.ways.iter().filter(|way| way.pods.is_empty()).filter_map(|way| way.address).collect();
         addresses.sort_unstable();
         addresses.dedup();
         addresses
@@ -260,9 +261,16 @@ impl Routing<'_> {
                 let mut dialled = question.clone();
                 dialled.url.host = name;
                 let answers = self.of_balancers(&dialled).or_else(|| self.of_public(question));
-                answers.or_else(|| self.of_public(&dialled)).or_else(|| self.of_api_server(question)).ok_or_else(|| {
-                    let why = format!("no Ingress and no Gateway of the input serves `{}`", question.url.host);
-                    self.unserved(question, why)
+                let answers = answers.or_else(|| self.of_public(&dialled)).or_else(|| self.of_api_server(question));
+                answers.ok_or_else(|| {
+                    let (written, name) = (&question.url.host, &dialled.url.host);
+                    self.unserved(
+                        question,
+                        match written == name {
+                            true => format!("no Ingress and no Gateway of the input serves `{written}`"),
+                            false => format!("`{written}` stands for `{name}`, which nothing of the input serves"),
+                        },
+                    )
                 })
             }
             Resolution::NxDomain { why, .. } => {

@@ -49,13 +49,13 @@ fn is_written(rule: &RouteRule) -> bool {
     !matches!(rule.origin.kind, "Listener" | "Controller") || matches!(rule.then, Action::Forward { .. })
 }
 
-/// Whether a rule of a proxy names a host.
-fn names(proxy: &Proxy, host: &str) -> bool {
+/// Whether a rule of a proxy names a host: one that somebody wrote, or any, that of a listener included.
+fn names(proxy: &Proxy, host: &str, written: bool) -> bool {
     let listeners = proxy.ports.iter().flat_map(|port| &port.listeners);
-    listeners.flat_map(|listener| &listener.router.rules).any(|rule| {
-        rule.origin.kind != "Listener"
-            && rule.when.host != HostMatch::Any
-            && rule.when.host.matches(Some(host)) != Some(false)
+    let mut rules = listeners.flat_map(|listener| &listener.router.rules);
+    rules.any(|rule| {
+        let named = rule.when.host != HostMatch::Any && rule.when.host.matches(Some(host)) != Some(false);
+        named && (!written || is_written(rule))
     })
 }
 
@@ -161,11 +161,14 @@ impl Routing<'_> {
             let found = proxies.iter().enumerate().filter(|(_, proxy)| wanted(proxy));
             found.map(|(at, _)| at).collect()
         };
-        let mut found = of(&|proxy| names(proxy, host));
+        let mut found = of(&|proxy| names(proxy, host, true));
         if found.is_empty() {
             if let Some(answer) = self.unclaimed(host) {
                 return Some(vec![answer]);
             }
+            found = of(&|proxy| names(proxy, host, false));
+        }
+        if found.is_empty() {
             found = of(&|proxy| takes_anyway(proxy, question));
         }
         let answers: Vec<Answer> = found.into_iter().flat_map(|at| self.at_proxy(question, at)).collect();
@@ -265,7 +268,9 @@ impl Routing<'_> {
         };
         if found.len() > 1 {
             let host = question.request.host.as_deref().unwrap_or_default();
-            for narrowed in [narrowed(&|proxy| names(proxy, host)), narrowed(&|proxy| takes_anyway(proxy, question))] {
+            for narrowed in
+                [narrowed(&|proxy| names(proxy, host, true)), narrowed(&|proxy| takes_anyway(proxy, question))]
+            {
                 if !narrowed.is_empty() {
                     return narrowed;
                 }
@@ -476,8 +481,9 @@ impl Routing<'_> {
             mirror,
             status,
             why,
-            request: (seen != scene.question.request).then_some(seen),
-            template,
+            // Nobody says whether a copy is made before the request is changed or after that.
+            request: (!mirror && seen != scene.question.request).then_some(seen),
+            template: template.filter(|_| !mirror),
             ways,
             finding,
         }
