@@ -253,7 +253,7 @@ impl Routing<'_> {
                 None => Err(not_of_the_api_server()),
             },
             Resolution::Addresses(named) => {
-                let ways = named.iter().filter_map(|named| self.to_named(question, named)).collect();
+                let ways = named.iter().filter_map(|named| self.at_endpoint(question, named)).collect();
                 Ok(self.arrived(question, ways))
             }
             Resolution::External(name) => {
@@ -370,7 +370,7 @@ impl Routing<'_> {
     }
 
     /// A ready endpoint that DNS gives by itself (DNS-2): the client dials it.
-    fn to_named(&mut self, question: &Question, named: &dns::Named) -> Option<Way> {
+    fn at_endpoint(&mut self, question: &Question, named: &dns::Named) -> Option<Way> {
         let target = named.pod.map(Party::Pod).or(named.address.map(Party::Address))?;
         let port = question.url.port;
         let hops = match named.address {
