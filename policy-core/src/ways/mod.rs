@@ -23,6 +23,7 @@ pub mod kubectl_proxy;
 pub mod proxied;
 mod ready;
 pub mod requests;
+pub mod route;
 mod to_pod;
 pub mod walk;
 
