@@ -8,8 +8,9 @@ use rustc_hash::FxHashMap;
 use crate::analysis::Analysis;
 use crate::compile::PodColumns;
 use crate::ids::NodeId;
-use crate::model::{AddressSet, Family, Finding, Flow, Judge, Judgement, Leg, Masquerader, Party, Protocol, Verdict};
-use crate::ways::forward::Outside;
+use crate::model::{
+    AddressSet, Family, Finding, Flow, Judge, Judgement, Leg, Masquerader, Party, Protocol, Verdict, premise,
+};
 
 /// Some clients.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -58,8 +59,13 @@ impl Part {
 pub(super) fn split(part: Part, inside: &AddressSet, address: impl Fn(Party) -> Option<bool>) -> [Option<Part>; 2] {
     match &part.clients {
         Clients::Outside(addresses) => {
-            let of = |addresses: AddressSet| {
-                (!addresses.is_empty()).then(|| Part { clients: Clients::Outside(addresses), ..part.clone() })
+            let of = |left: AddressSet| {
+                let legs = || part.legs.iter().map(|leg| standing_in(leg, addresses, &left)).collect();
+                (!left.is_empty()).then(|| Part {
+                    legs: legs(),
+                    clients: Clients::Outside(left.clone()),
+                    finding: part.finding.clone(),
+                })
             };
             [of(addresses.intersection(inside)), of(addresses.difference(inside))]
         }
@@ -70,6 +76,18 @@ pub(super) fn split(part: Part, inside: &AddressSet, address: impl Fn(Party) -> 
     }
 }
 
+/// A connection of some addresses, judged for one of them: it holds for all, but the one must be among those that are
+/// left.
+fn standing_in(leg: &Leg, all: &AddressSet, left: &AddressSet) -> Leg {
+    let Party::Address(one) = leg.flow.source else { return leg.clone() };
+    match left.of(leg.flow.family).first() {
+        Some(first) if all.contains(one) && !left.contains(one) => {
+            Leg { flow: Flow { source: Party::Address(first), ..leg.flow }, ..leg.clone() }
+        }
+        _ => leg.clone(),
+    }
+}
+
 /// What decides about a connection from outside, besides the address it comes from.
 type Key = (PodColumns, bool, Option<NodeId>, Protocol, u16, Family, Option<Masquerader>, bool);
 
@@ -77,17 +95,17 @@ type Key = (PodColumns, bool, Option<NodeId>, Protocol, u16, Family, Option<Masq
 #[derive(Debug)]
 pub(super) struct Judging<'a> {
     analysis: &'a Analysis,
-    outside: Rc<Outside>,
+    outside: AddressSet,
     known: FxHashMap<Key, Rc<[(AddressSet, Judgement)]>>,
 }
 
 impl<'a> Judging<'a> {
     pub(super) fn new(analysis: &'a Analysis) -> Self {
-        Self { analysis, outside: Rc::new(Outside::of(analysis)), known: FxHashMap::default() }
+        Self { analysis, outside: premise::outside(&analysis.cluster), known: FxHashMap::default() }
     }
 
-    /// The outside.
-    pub(super) fn outside(&self) -> &Rc<Outside> {
+    /// Every address that is no pod's and no node's.
+    pub(super) fn outside(&self) -> &AddressSet {
         &self.outside
     }
 
@@ -150,7 +168,7 @@ impl<'a> Judging<'a> {
 
     fn cells(&self, flow: &Flow) -> Vec<(AddressSet, Judgement)> {
         let mut by_judgement: BTreeMap<Judgement, AddressSet> = BTreeMap::new();
-        for cell in self.analysis.compiled.cut(&self.outside.all.of(flow.family)) {
+        for cell in self.analysis.compiled.cut(&self.outside.of(flow.family)) {
             let Some(first) = cell.first() else { continue };
             let mut judgement = self.analysis.judge(&Flow { source: Party::Address(first), ..*flow });
             // A way says itself whether packets arrive.

@@ -302,7 +302,7 @@ impl Walk<'_> {
         port: u16,
     ) -> Vec<Part> {
         let flow = connection(target, family, protocol, port, None, None);
-        let from = entry::routed(self.analysis, WayKind::Pod, &self.judging.outside().all);
+        let from = entry::routed(self.analysis, WayKind::Pod, self.judging.outside());
         let arriving = self.arriving(clients, &from, "M-8");
         let step = |part: &Part| match part.goes_on() {
             true => self.judging.step(part, &flow),
