@@ -15,3 +15,4 @@ mod services;
 mod sets;
 mod support;
 mod tiers;
+mod ways;
