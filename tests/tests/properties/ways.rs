@@ -49,7 +49,6 @@ fn parts_of_ways_are_disjoint_and_hold_for_each_of_their_clients() {
                     let mut seen = seen.borrow_mut();
                     *seen.entry(format!("{} {}", way.kind.id(), part.finding.verdict)).or_default() += 1;
                 }
-                prop_assert!(rest.is_empty(), "{:?} says nothing of {:?}", way, rest);
             }
             asked.sort_unstable();
             asked.dedup();
