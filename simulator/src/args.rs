@@ -342,14 +342,27 @@ pub struct BatchArgs {
 #[command(after_help = "\
 Examples:
   portolan graph -f k8s/ -o dot | dot -Tsvg > reach.svg
+  portolan graph -f k8s/ -o dot --only ways         ways from outside alone
   portolan graph -f k8s/ -o json")]
 pub struct GraphArgs {
+    /// Only what policies admit, or only ways from outside and Services
+    #[arg(long, value_name = "WHAT")]
+    pub only: Option<GraphPart>,
     /// The most edges to print
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub max_edges: usize,
     /// Options behind the command.
     #[command(flatten)]
     pub options: Options,
+}
+
+/// A part of the graph.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GraphPart {
+    /// What policies admit between groups of endpoints.
+    Policies,
+    /// Ways from outside, and what stands behind Services.
+    Ways,
 }
 
 /// `profile`.

@@ -93,6 +93,25 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The families in which it can be dialled: that of its address, when it is known (NP-30, SVC-26).
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        self.address().map_or(Family::ALL.to_vec(), |ip| vec![Family::of(ip)])
+    }
+
+    /// Its address, when it has one that is known and is not just any node's.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match &self.at {
+            At::Address(ip, _) => *ip,
+            At::Balancer(name, _) => name.as_ref().and_then(|name| name.parse().ok()),
+            At::NodeAddress(_, ip, _) => Some(*ip),
+            At::AnyNode(_) | At::Node(..) => None,
+        }
+    }
+}
+
 /// All entries of a Service's ports, its own cluster address among them.
 #[must_use]
 pub fn of_service(analysis: &Analysis, id: ServiceId) -> Vec<Entry> {

@@ -279,7 +279,7 @@ impl Walk<'_> {
         }
         let mut reached = Vec::new();
         for (endpoint, number, mut pods, families) in groups.into_values() {
-            let Some(target) = destination(&endpoint) else { continue };
+            let Some(target) = destination(self.analysis, &endpoint) else { continue };
             let mut after = Vec::new();
             for part in parts {
                 if !part.goes_on() {

@@ -183,7 +183,10 @@ impl Part {
             answer: self.cell.answer.clone(),
             witness,
         };
-        Some(Self { cell, judgement: session.analysis.judge(&witness) })
+        // A part may be judged by more than its witness: by the family that the question is written in (NP-30).
+        let same = witness == self.cell.witness;
+        let judgement = if same { self.judgement.clone() } else { session.analysis.judge(&witness) };
+        Some(Self { cell, judgement })
     }
 
     /// The verdict that holds for every flow of the part, if one does.

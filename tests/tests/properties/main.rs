@@ -6,6 +6,7 @@
 
 mod differential;
 mod gateways;
+mod graphs;
 mod ingress;
 mod policies;
 mod queries;
