@@ -100,7 +100,13 @@ impl Session {
     /// What a question is about; `client` asks for names in its own namespace.
     pub(crate) fn destination(&self, text: &str, client: Option<PodId>) -> Result<Destination, Failure> {
         if text.contains("://") {
-            return Url::parse(text).map(Destination::Url);
+            let url = Url::parse(text)?;
+            // DNS-6: what the cluster's DNS has is a Service to pods, whatever Ingresses say of the host.
+            let asked = client.is_some().then(|| self.destination(&format!("{}:{}", url.host, url.port), client));
+            return match asked {
+                Some(Ok(service @ Destination::Service(..))) => Ok(service),
+                _ => Ok(Destination::Url(url)),
+            };
         }
         if let Some(service) = self.service(text)? {
             return Ok(service);
