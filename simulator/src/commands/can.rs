@@ -170,10 +170,10 @@ impl Part {
         let (from, to) = (first(sources)?, first(destinations)?);
         let mut witness = self.cell.witness;
         let holds = |actors: &[Actor], party| actors.iter().any(|actor| is_among(actor, party));
-        if !holds(sources, witness.source) {
+        if sources != self.cell.sources.as_slice() && !holds(sources, witness.source) {
             witness.source = from;
         }
-        if !holds(destinations, witness.destination) {
+        if destinations != self.cell.destinations.as_slice() && !holds(destinations, witness.destination) {
             witness.destination = to;
         }
         let cell = Cell {

@@ -378,14 +378,8 @@ mod tests {
     #[test]
     fn labels_are_quoted_for_dot() {
         assert_eq!(quoted("a\"b\\c\nd"), "\"a\\\"b\\\\c\\nd\"");
-        assert_eq!(marked_up("a<b>&\"\n"), "a&lt;b&gt;&amp;&quot;\n");
-        assert_eq!(
-            marked_up(
-                "a
-b"
-            ),
-            "a<br/>b"
-        );
+        assert_eq!(marked_up("a<b>&\"\n"), "a&lt;b&gt;&amp;&quot;<br/>");
+        assert_eq!(marked_up("a\nb"), "a<br/>b");
     }
 
     #[test]
