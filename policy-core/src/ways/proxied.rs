@@ -16,6 +16,7 @@ use crate::model::{
     AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, Party, Protocol, Proviso, Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Part, best, split};
+use crate::ways::dial::is_tried;
 use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::forward::{connection, destination, usable};
 use crate::ways::requests::{Region, partition};
@@ -81,7 +82,12 @@ impl Walk<'_> {
             }
             ProxyPods::Pods(pods) => {
                 let mut arrivals = Vec::new();
-                for entry in self.entries_of_proxy(pods, port) {
+                let mut entries = self.entries_of_proxy(pods, port);
+                // An address that nobody asks for tells something only where there is no other.
+                if entries.iter().any(|entry| is_tried(self.analysis, clients, entry)) {
+                    entries.retain(|entry| is_tried(self.analysis, clients, entry));
+                }
+                for entry in entries {
                     for way in self.enter(clients, &entry) {
                         let pod = way.pods.iter().copied().find(|pod| pods.contains(pod));
                         if pod.is_none() && !way.pods.is_empty() {
