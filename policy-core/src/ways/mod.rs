@@ -20,9 +20,11 @@ pub mod ingress;
 mod inside;
 pub mod kube_proxy;
 pub mod kubectl_proxy;
+mod nodes;
 pub mod proxied;
 mod ready;
 pub mod requests;
+pub mod route;
 mod to_pod;
 pub mod walk;
 
