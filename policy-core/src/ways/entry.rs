@@ -69,6 +69,18 @@ impl Entry {
         }
     }
 
+    /// The family of the address that is dialled, when it is known.
+    #[must_use]
+    pub fn family(&self) -> Option<Family> {
+        let ip = match &self.at {
+            At::Address(ip, _) => *ip,
+            At::Balancer(at, _) => at.as_ref().and_then(|at| at.parse().ok()),
+            At::NodeAddress(_, ip, _) => Some(*ip),
+            At::AnyNode(_) | At::Node(..) => None,
+        };
+        ip.map(Family::of)
+    }
+
     /// The hop that it is.
     #[must_use]
     pub fn hop(&self, analysis: &Analysis) -> Hop {
@@ -86,6 +98,9 @@ impl Entry {
             }
             (At::NodeAddress(node, ip, port), _) => Hop::Node { node: Some(*node), at: Some(*ip), port: Some(*port) },
             (At::Node(node, port), _) => Hop::Node { node: *node, at: None, port: Some(*port) },
+            (At::Address(Some(at), port), Leads::HostPort(..) | Leads::Pod(_)) if self.kind == WayKind::Vip => {
+                Hop::Address { at: *at, port: *port }
+            }
             (At::Address(_, port) | At::Balancer(_, port), Leads::HostPort(pod, _) | Leads::Pod(pod)) => {
                 Hop::Pod { pod: *pod, port: *port }
             }

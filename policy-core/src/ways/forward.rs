@@ -158,6 +158,29 @@ pub(super) fn node_clients(
     }
 }
 
+/// Who outside gets to a host port of a pod on some node: at the address that it names, or at all of them (HP-2).
+pub(super) fn host_port_clients(
+    analysis: &Analysis,
+    node: Option<NodeId>,
+    ip: Option<IpAddr>,
+    outside: &AddressSet,
+) -> AddressSet {
+    let everywhere = node_clients(analysis, WayKind::HostPort, node, outside);
+    match (ip, node) {
+        (None, _) => everywhere,
+        (Some(ip), _) if ip.is_unspecified() => everywhere.of(Family::of(ip)),
+        (Some(ip), _) if ip.is_loopback() => AddressSet::empty(),
+        (Some(ip), Some(node)) if !analysis.cluster.nodes.at(node).addresses.is_empty() => {
+            let is_its = |id: NodeId| analysis.cluster.nodes.at(id).addresses.iter().any(|address| address.ip == ip);
+            if !is_its(node) && analysis.cluster.nodes.ids().any(is_its) {
+                return AddressSet::empty();
+            }
+            address_clients(analysis, WayKind::HostPort, (node, ip), outside)
+        }
+        (Some(ip), _) => everywhere.of(Family::of(ip)),
+    }
+}
+
 /// Whether nothing is known of the addresses of a node, or of any node.
 pub(super) fn is_unaddressed(analysis: &Analysis, node: Option<NodeId>) -> bool {
     match node {

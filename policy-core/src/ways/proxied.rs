@@ -2,22 +2,24 @@
 //! GW-16).
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use crate::ids::{PodId, ProxyId};
-use crate::model::delivery::{Endpoint, PortRef};
+use crate::ids::{NodeId, PodId, ProxyId};
+use crate::model::delivery::{Endpoint, Frontend, PortRef};
 use crate::model::http::{
-    Action, App, Backend, BackendTarget, Check, Listener, Proxy, ProxyKind, ProxyPods, ProxyPort, Request,
+    Action, App, Backend, BackendTarget, Check, Dial, Listener, Proxy, ProxyKind, ProxyPods, ProxyPort, Request,
     RequestMatch, RouteOrigin,
 };
 use crate::model::premise::{self, Whereabouts};
 use crate::model::{
-    AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, Party, Protocol, Proviso, Verdict, WayKind,
+    AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, Party, Protocol, Proviso, TrafficPolicy,
+    Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Part, best, split};
 use crate::ways::entry::{self, At, Entry, Leads};
-use crate::ways::forward::{connection, destination, usable};
+use crate::ways::forward::{self, Standing, Treatment, connection, destination, treatment, usable};
 use crate::ways::requests::{Region, partition};
 use crate::ways::walk::{Walk, Way};
 
@@ -81,7 +83,12 @@ impl Walk<'_> {
             }
             ProxyPods::Pods(pods) => {
                 let mut arrivals = Vec::new();
+                let routable = !self.analysis.profile.ways.service_cidr_routable.is_empty();
+                let inside = matches!(clients, Clients::Party(_));
                 for entry in self.entries_of_proxy(pods, port) {
+                    if entry.kind == WayKind::ClusterIp && !inside && !routable {
+                        continue;
+                    }
                     for way in self.enter(clients, &entry) {
                         let pod = way.pods.iter().copied().find(|pod| pods.contains(pod));
                         if pod.is_none() && !way.pods.is_empty() {
@@ -93,7 +100,11 @@ impl Walk<'_> {
                 }
                 if arrivals.is_empty() {
                     // ING-28: nobody can get there.
-                    let nothing = Finding::of(Verdict::NoRoute, rule);
+                    let is_ready = |pod: &PodId| self.analysis.cluster.pods.at(*pod).ready != Some(false);
+                    let nothing = match pods.iter().any(is_ready) {
+                        true => Finding::of(Verdict::NoRoute, rule),
+                        false => Finding::of(Verdict::NoListener, "ING-28"),
+                    };
                     return bare(vec![Part::start(clients.clone(), rule).and(nothing)]);
                 }
                 arrivals
@@ -124,7 +135,8 @@ impl Walk<'_> {
                     .filter(|entry| matches!(entry.leads, Leads::Service { port, .. } if is_port(port))),
             );
         }
-        for pod in pods {
+        // ING-28: one that is not ready serves nobody.
+        for pod in pods.iter().filter(|pod| cluster.pods.at(**pod).ready != Some(false)) {
             let of_pod = entry::of_pod(self.analysis, *pod).into_iter();
             entries.extend(of_pod.filter(|entry| {
                 entry.protocol == port.protocol && matches!(entry.at, At::Node(_, number) if number == port.port)
@@ -172,7 +184,8 @@ impl Walk<'_> {
         let first = arrival.parts.iter().find_map(|part| part.legs.first());
         let protocol = first.map_or(Protocol::Tcp, |leg| leg.flow.protocol);
         let nothing = Action::Answer { status: 404, why: Name::from("no rule takes it") };
-        let (then, rule) = region.rule.map_or((nothing, "ING-7"), |rule| (rule.then.clone(), rule.rule));
+        let none = if proxy.kind == ProxyKind::Gateway { "GW-7" } else { "ING-7" };
+        let (then, rule) = region.rule.map_or((nothing, none), |rule| (rule.then.clone(), rule.rule));
         let mut parts = arrival.parts.clone();
         for check in region.rule.map(|rule| rule.checks.as_slice()).unwrap_or_default() {
             parts = parts.into_iter().flat_map(|part| self.check(part, check, rule)).collect();
@@ -240,8 +253,8 @@ impl Walk<'_> {
         proxy: &Proxy,
         backend: &Backend,
     ) -> Vec<(Option<Hop>, Ending)> {
-        let (service, at) = match &backend.target {
-            BackendTarget::Service { service, port, .. } => (*service, *port),
+        let (service, at, dial) = match &backend.target {
+            BackendTarget::Service { service, port, dial } => (*service, *port, *dial),
             // ING-15: whoever the name stands for; policies of the proxy's own pods may have a say.
             BackendTarget::External { service, port } => {
                 let hop = Some(Hop::Service { service: *service, at: None, port: *port });
@@ -281,14 +294,24 @@ impl Walk<'_> {
         for (endpoint, number, mut pods, families) in groups.into_values() {
             let Some(target) = destination(&endpoint) else { continue };
             let mut after = Vec::new();
+            let mut flows = Vec::new();
+            for family in &families {
+                let flow = connection(target, *family, protocol, number, None, None);
+                flows.extend(self.dialled_by_proxy(
+                    arrival,
+                    PortRef { service, port: at },
+                    dial,
+                    (flow, endpoint.node),
+                ));
+            }
             for part in parts {
                 if !part.goes_on() {
                     after.push(part.clone());
-                    continue;
+                } else if flows.is_empty() {
+                    after.push(part.clone().and(Finding::of(Verdict::NoListener, "KP-4")));
                 }
-                for family in &families {
-                    let flow = connection(target, *family, protocol, number, None, None);
-                    after.push(self.as_proxy(arrival, proxy, part, flow));
+                for flow in flows.iter().filter(|_| part.goes_on()) {
+                    after.push(self.as_proxy(arrival, proxy, part, *flow));
                 }
             }
             pods.sort_unstable();
@@ -297,6 +320,51 @@ impl Walk<'_> {
             reached.push((hop.clone(), Ending { pods, address, port: number, parts: best(after) }));
         }
         reached
+    }
+
+    /// The connections to an endpoint that come of how a proxy dials a Service: its endpoints, or what nodes make of
+    /// the Service's own address or node port (ING-14, ING-21, KP-3).
+    fn dialled_by_proxy(
+        &self,
+        arrival: &Arrival,
+        port: PortRef,
+        dial: Dial,
+        (flow, there): (Flow, Option<NodeId>),
+    ) -> Vec<Flow> {
+        let cluster = &self.analysis.cluster;
+        let Some(service) = cluster.services.get(port.service) else { return vec![flow] };
+        let (frontend, policy) = match dial {
+            Dial::Endpoints => return vec![flow],
+            Dial::ClusterIp => (Frontend::ClusterIp, service.internal_policy),
+            Dial::NodePort => (Frontend::NodePort, service.external_policy),
+        };
+        let pod = arrival.pod.map(|pod| cluster.pods.at(pod));
+        let standing = match pod {
+            Some(pod) if pod.host_network => Standing::Host,
+            Some(_) => Standing::Pod,
+            None => Standing::Other,
+        };
+        let here = pod.and_then(|pod| pod.node);
+        let Treatment { scope, masquerade } = treatment(self.analysis, frontend, policy, standing);
+        if scope == TrafficPolicy::Local && here.zip(there).is_some_and(|(here, there)| here != there) {
+            return Vec::new();
+        }
+        let address = service.address(flow.family).filter(|_| dial == Dial::ClusterIp);
+        let number = service.ports.get(port.port as usize).map(|port| port.port);
+        let flow = Flow { dialled: address.zip(number).map(|(ip, number)| SocketAddr::new(ip, number)), ..flow };
+        let by = |by: Masquerader| Flow { masqueraded_by: Some(by), ..flow };
+        match (masquerade, dial, here) {
+            (false, ..) => vec![flow],
+            (true, Dial::ClusterIp, Some(node)) => vec![by(Masquerader::Node(node))],
+            (true, ..) => {
+                let pod = match flow.destination {
+                    Party::Pod(pod) => Some(pod),
+                    _ => None,
+                };
+                let nodes = forward::receivers(self.analysis, pod, &|_| AddressSet::empty());
+                nodes.into_iter().map(|node| by(node.node)).collect()
+            }
+        }
     }
 
     /// The proxy's own connection, in place of the client's (NP-26).

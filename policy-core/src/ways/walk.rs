@@ -18,8 +18,8 @@ use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
 use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::forward::{
-    self, Receiver, Standing, Treatment, address_clients, connection, destination, node_clients, treatment, usable,
-    usable_on_own_nodes,
+    self, Receiver, Standing, Treatment, address_clients, connection, destination, host_port_clients, node_clients,
+    treatment, usable, usable_on_own_nodes,
 };
 use crate::ways::proxied::Served;
 
@@ -106,14 +106,20 @@ impl<'a> Walk<'a> {
         let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
         let object = cluster.pods.at(pod);
         let from = match (entry.kind, &entry.at) {
-            (kind, At::NodeAddress(node, ip, _)) => {
+            (kind, At::NodeAddress(node, ip, _)) if kind != WayKind::Vip => {
                 address_clients(self.analysis, kind, (*node, *ip), self.judging.outside())
             }
-            (WayKind::HostPort | WayKind::HostNetwork, _) => {
-                node_clients(self.analysis, entry.kind, object.node, self.judging.outside())
+            (WayKind::HostPort, _) => {
+                let ip = match &entry.leads {
+                    Leads::HostPort(_, at) => object.host_ports.get(*at).and_then(|port| port.ip),
+                    _ => None,
+                };
+                host_port_clients(self.analysis, object.node, ip, self.judging.outside())
             }
+            (WayKind::HostNetwork, _) => node_clients(self.analysis, entry.kind, object.node, self.judging.outside()),
             (kind, _) => entry::routed(self.analysis, kind, self.judging.outside()),
         };
+        let from = entry.family().map_or_else(|| from.clone(), |family| from.of(family));
         let is_assumed = matches!(entry.kind, WayKind::HostPort | WayKind::HostNetwork)
             && forward::is_unaddressed(self.analysis, object.node);
         let mut parts = Vec::new();
@@ -162,12 +168,13 @@ impl<'a> Walk<'a> {
         let object = analysis.cluster.services.at(service);
         let Some(port) = object.ports.get(at) else { return Vec::new() };
         let from = match (entry.kind, &entry.at) {
-            (kind, At::NodeAddress(node, ip, _)) => {
+            (kind, At::NodeAddress(node, ip, _)) if kind != WayKind::Vip => {
                 address_clients(analysis, kind, (*node, *ip), self.judging.outside())
             }
             (WayKind::NodePort, _) => node_clients(analysis, entry.kind, None, self.judging.outside()),
             (kind, _) => entry::routed(analysis, kind, self.judging.outside()),
         };
+        let from = entry.family().map_or_else(|| from.clone(), |family| from.of(family));
         let parts = self.arriving(clients, &from, rule_of(entry.kind));
         let mut parts: Vec<Part> =
             parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect();
@@ -196,10 +203,20 @@ impl<'a> Walk<'a> {
         };
         let port_ref = PortRef { service, port: u32::try_from(at).unwrap_or(u32::MAX) };
         let mut ways = Vec::new();
-        for group in self.groups(port_ref, clients, policy) {
+        let dialled = entry.family();
+        for mut group in self.groups(port_ref, clients, policy) {
+            // SVC-26: who dials an address of one family gets the endpoints of that family, unless somebody else
+            // opens the connection to them.
+            if balancer.is_none_or(|kind| kind == LoadBalancerKind::Vip) {
+                group.families.retain(|family| dialled.is_none_or(|dialled| dialled == *family));
+            }
+            if group.families.is_empty() {
+                continue;
+            }
             let step = Step { entry, port, group: &group, frontend, policy, balancer };
             let reached = parts.iter().flat_map(|part| self.forward(part, &step)).collect();
-            ways.push(leading(group.pods.clone(), group.endpoint.address, group.port, best(reached)));
+            let address = group.endpoint.address.filter(|_| group.endpoint.pod.is_none());
+            ways.push(leading(group.pods.clone(), address, group.port, best(reached)));
         }
         if ways.is_empty() {
             let nobody = Finding::of(Verdict::NoListener, "KP-4");

@@ -74,7 +74,7 @@ fn a02_host_ports() {
     let wanted = "allowed W-HP n1:8086 > x/web:8080 | as client";
     on(", hostPort: 8086").open(wanted);
     on(", hostPort: 8086").policy("x", DENY).open("");
-    on(", hostPort: 8086").policy("x", DENY).closed("denied W-HP n1:8086 > x/web:8080 | as client | by NP-4");
+    on(", hostPort: 8086").policy("x", DENY).closed("denied W-HP n1:8086 > x/web:8080 | as client | by NP-7");
     on(", hostPort: 8086").policy("x", &from("203.0.113.0/24")).open(&format!("{wanted} | from 203.0.113.0/24"));
     on(", hostPort: 8086, hostIP: 198.51.100.11").open(wanted);
     on(", hostPort: 8086, hostIP: 10.0.0.11").open(&format!("{wanted} | from private"));
@@ -121,9 +121,9 @@ fn a04_load_balancers() {
         |list: &str| cluster().and(&proxy("externalTrafficPolicy: Local,")).policy("x", &from(list)).only("W-LB");
     // The load balancer stands in the client's place: whom it lets in, everybody is.
     local("203.0.113.0/24").open("");
-    local("192.0.2.50/32").open(&format!("allowed {VIA_LB} | as 192.0.2.50 | from all"));
+    local("192.0.2.50/32").open(&format!("allowed {VIA_LB} | as 192.0.2.50"));
     let pods = cluster().and(&balanced("")).set("lb_kind", "proxy_pod").policy("x", &from("192.0.2.50/32"));
-    pods.only("W-LB").open(&format!("allowed {VIA_LB} | as 192.0.2.50 | from all"));
+    pods.only("W-LB").open(&format!("allowed {VIA_LB} | as 192.0.2.50"));
 }
 
 #[test]
@@ -152,10 +152,9 @@ fn a07_cluster_addresses_are_for_the_inside() {
     cluster().and(&service("", "", "")).open("");
     let routed = cluster().and(&service("", "", "")).set("service_cidr_routable", "172.20.0.0/16");
     routed.open("allowed W-CIP svc x/websvc 10.96.0.10:80 > x/web:8080 | from 172.20.0.0/16");
-    routed.policy("x", &from("172.20.0.0/16")).open(
-        // KP-3: the node that takes it puts itself in the client's place; seen on the own node, it may be the client.
-        "undefined W-CIP svc x/websvc 10.96.0.10:80 > x/web:8080 | from 172.20.0.0/16 | as own node | if local_snat_view",
-    );
+    routed
+        .policy("x", &from("172.20.0.0/16"))
+        .open("allowed W-CIP svc x/websvc 10.96.0.10:80 > x/web:8080 | from 172.20.0.0/16 | as own node");
 }
 
 #[test]
@@ -199,9 +198,15 @@ fn a11_the_modes_of_kube_proxy() {
     };
     local("iptables").open(&format!("allowed {VIA_NODE} | as client | from 203.0.113.0/24"));
     // It opens connections of its own: the client is lost.
-    local("userspace").open(&format!("undefined {VIA_NODE} | as own node | if local_snat_view | from 203.0.113.0/24"));
+    local("userspace").open(&format!(
+        "undefined {VIA_NODE} | as own node | if local_snat_view | from v4 -203.0.113.0/24
+         allowed {VIA_NODE} | as own node | from 203.0.113.0/24"
+    ));
     // Nobody says whose address is seen.
-    mode("none").policy("x", &from("10.0.0.0/24")).open(&format!("undefined {VIA_NODE} | if kube_proxy_mode"));
+    mode("none").policy("x", &from("10.0.0.0/24")).open(&format!(
+        "undefined {VIA_NODE} | if kube_proxy_mode | from v4 -10.0.0.0/24
+         allowed {VIA_NODE} | from 10.0.0.0/24"
+    ));
 }
 
 #[test]
@@ -209,12 +214,25 @@ fn a19_an_address_that_a_node_or_a_service_holds() {
     // W-VIP: a node's host ports, host network and node ports; a Service's ports.
     let held =
         |by: &str| cluster().and(&on_host("n1", "10.0.0.11")).set("vips", &format!("203.0.113.99={by}")).only("W-VIP");
-    held("node/n1").open("allowed W-VIP x/host:8080 > x/host:8080 | as client");
+    held("node/n1").open("allowed W-VIP 203.0.113.99:8080 > x/host:8080 | as client");
     held("node/n2").open("");
     let service = cluster().and(&service("", "", "")).set("vips", "203.0.113.99=x/websvc");
     service.open("allowed W-VIP svc x/websvc 203.0.113.99:80 > x/web:8080");
     let port = cluster().and(&node_port("")).set("vips", "203.0.113.99=node/n2").only("W-VIP");
-    port.open("allowed W-VIP svc x/websvc 203.0.113.99:30080 > x/web:8080");
+    port.open("allowed W-VIP n2:30080 > svc x/websvc:80 > x/web:8080 | as node n2");
+}
+
+#[test]
+fn a19_an_address_leads_to_the_node_that_holds_it() {
+    // KP-4, KP-6: with the policy Local to its own endpoints alone; nftables does not take a second address.
+    let held = |by: &str, spec: &str| {
+        cluster().and(&node_port(spec)).set("vips", &format!("203.0.113.99=node/{by}")).only("W-VIP")
+    };
+    let local = "externalTrafficPolicy: Local,";
+    held("n1", local).open("allowed W-VIP n1:30080 > svc x/websvc:80 > x/web:8080 | as client");
+    held("n2", local).open("");
+    held("n2", local).closed("no-listener W-VIP n2:30080 > svc x/websvc:80 > x/web:8080 | by KP-4");
+    held("n2", "").set("kube_proxy_mode", "nftables").open("");
 }
 
 #[test]

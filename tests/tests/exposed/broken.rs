@@ -26,7 +26,7 @@ fn a_service_without_endpoints() {
     // KP-4
     let given = || nodes(", {type: ExternalIP, address: 198.51.100.1N}").and(&balanced(""));
     given().open("");
-    given().closed("no-listener W-LB lb x/websvc 192.0.2.50:80 > nobody | from all | by KP-4");
+    given().closed("no-listener W-LB lb x/websvc 192.0.2.50:80 > nobody | by KP-4");
     // Not ready: the same (SVC-9).
     given().and(&web("web", "n1", "10.244.1.10", "").replace("'True'", "'False'")).open("");
     given().and(&web("web", "n1", "10.244.1.10", "").replace("Running", "Succeeded")).open("");
@@ -48,7 +48,8 @@ fn two_services_for_one_pod() {
     let given = cluster().and(&node_port("")).and(&second).policy("x", &from("203.0.113.0/24"));
     given.open(
         "
-        undefined W-NP any node:30080 > svc x/websvc:80 > x/web:8080 | as own node | if local_snat_view | from 203.0.113.0/24
+        undefined W-NP any node:30080 > svc x/websvc:80 > x/web:8080 | as own node | if local_snat_view | from v4 -203.0.113.0/24
+        allowed W-NP any node:30080 > svc x/websvc:80 > x/web:8080 | as own node | from 203.0.113.0/24
         allowed W-NP any node:30081 > svc x/other:80 > x/web:8080 | as client | from 203.0.113.0/24
         ",
     );

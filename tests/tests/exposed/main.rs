@@ -218,7 +218,7 @@ impl Words<'_> {
         Line {
             head: format!("{verdict} {} {}{protocol}", way.kind.id(), hops.join(" > ")),
             requests: way.served.as_deref().map(requests).unwrap_or_default(),
-            source: part.legs.last().map(|leg| self.source(&leg.flow, &clients)).unwrap_or_default(),
+            source: part.legs.last().map(|leg| self.source(&leg.flow, way, &clients)).unwrap_or_default(),
             clients,
             outside,
             depends: depends.join(", "),
@@ -261,7 +261,7 @@ impl Words<'_> {
     }
 
     /// Who the destination takes the client for.
-    fn source(&self, flow: &policy_core::model::Flow, clients: &AddressSet) -> String {
+    fn source(&self, flow: &policy_core::model::Flow, way: &Way, clients: &AddressSet) -> String {
         let nodes = &self.analysis.cluster.nodes;
         match (flow.masqueraded_by, flow.source) {
             (Some(Masquerader::Node(node)), _) => format!("node {}", nodes.at(node).name),
@@ -269,6 +269,7 @@ impl Words<'_> {
             (Some(Masquerader::OtherNode), _) => "another node".to_owned(),
             (None, Party::Pod(pod)) => format!("pod {}", self.pod(pod)),
             (None, Party::Node(node)) => format!("node {}", nodes.at(node).name),
+            (None, Party::Address(address)) if is_balancer(way, address) => address.to_string(),
             (None, Party::Address(address)) if clients.contains(address) => "client".to_owned(),
             (None, Party::Address(address)) => address.to_string(),
             (None, Party::Somebody(_) | Party::Named(_)) => "somebody".to_owned(),
@@ -294,7 +295,7 @@ fn requests(served: &Served) -> String {
         HostMatch::Any => "*".to_owned(),
         HostMatch::Exact(name) => name.to_string(),
         HostMatch::OneLabel(name) | HostMatch::Labels(name) => format!("*.{name}"),
-        HostMatch::Regex(regex) => regex.written().to_owned(),
+        HostMatch::Regex(regex) => regex.written().to_string(),
     };
     let path = match &when.path {
         _ if served.requests.app == App::Opaque => String::new(),
@@ -350,4 +351,9 @@ fn documents(path: &Path, words: &[&str], with: bool) -> String {
     let text = fs::read_to_string(path).unwrap();
     let kept = text.split("\n---").filter(|document| words.iter().all(|word| document.contains(word)) == with);
     kept.collect::<Vec<_>>().join("\n---\n")
+}
+
+/// Whether a way begins at a load balancer that has this address.
+fn is_balancer(way: &Way, address: std::net::IpAddr) -> bool {
+    matches!(way.hops.first(), Some(Hop::Balancer { at: Some(at), .. }) if **at == *address.to_string())
 }

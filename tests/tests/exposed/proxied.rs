@@ -1,7 +1,7 @@
 //! The ways through Ingress controllers and Gateways.
 
 use crate::Given;
-use crate::articles::{DENY, cluster, from, nodes, service, web};
+use crate::articles::{DENY, cluster, from, node_port, nodes, service, web};
 
 const CONTROLLER: &str = "app.kubernetes.io/name: ingress-nginx, app.kubernetes.io/component: controller";
 
@@ -63,11 +63,11 @@ fn a12_ingress_by_nginx() {
     let given = || nginx("").and(&simple("")).only("W-ING");
     given().open(&twice("allowed", "a.example/… | as pod edge/ctl"));
     given().policy("x", &from("203.0.113.0/24")).open("");
-    given().policy("x", &from("203.0.113.0/24")).closed(&twice("denied", "a.example/… | as pod edge/ctl | by NP-12"));
+    given().policy("x", &from("203.0.113.0/24")).closed(&twice("denied", "a.example/… | as pod edge/ctl | by NP-5"));
     let by_namespace = "{podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: edge}}}]}]}";
     given().policy("x", by_namespace).open(&twice("allowed", "a.example/… | as pod edge/ctl"));
     // Nobody gets to the controller.
-    given().policy("edge", &from("10.99.0.0/16")).set("local_snat_view", "client").open("");
+    given().policy("edge", DENY).set("local_snat_view", "client").open("");
     // What is not served is nobody's.
     let other = nginx("").and(&ingress("i", "", "ingressClassName: other,", HOST, &path("/", "Prefix")));
     other.only("W-ING").open("");
@@ -202,25 +202,49 @@ fn a17_default_backend_and_tls() {
 
 #[test]
 fn a18_a_load_balancer_of_the_cloud_and_its_health_checks() {
-    // ING-20, ING-21: all of its ranges must get through.
-    let given = || {
-        cluster()
-            .and(
-                &service("type: NodePort,", ", nodePort: 30080", "").replace(
-                    "namespace: x}",
-                    "namespace: x, annotations: {cloud.google.com/neg: '{\"ingress\": true}'}}",
-                ),
-            )
-            .and(&ingress("i", "kubernetes.io/ingress.class: gce", "", "", &path("/path1/*", "ImplementationSpecific")))
-            .only("W-ING")
+    // ING-20, ING-21: without node ports it connects to pods, and all of its ranges must get through.
+    let path = path("/path1/*", "ImplementationSpecific");
+    let by_gce = |service: &str| {
+        cluster().and(service).and(&ingress("i", "kubernetes.io/ingress.class: gce", "", "", &path)).only("W-ING")
     };
-    let way = "allowed W-ING Ingress i:80 > svc x/websvc:80 > x/web:8080 | for http://*/path1/… | from all";
-    given().open(way);
-    given().policy("x", DENY).open("");
-    given().policy("x", &from("35.191.0.0/16")).open("");
+    let way = |verdict: &str| {
+        format!("{verdict} W-ING Ingress i:80 > svc x/websvc:80 > x/web:8080 | for http://*/path1/… | from all")
+    };
     let both =
         "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 35.191.0.0/16}}, {ipBlock: {cidr: 130.211.0.0/22}}]}]}";
-    given().policy("x", both).open(way);
+    let pods = || by_gce(&service("", "", ""));
+    pods().open(&way("allowed"));
+    pods().policy("x", DENY).open("");
+    pods().policy("x", &from("35.191.0.0/16")).open("");
+    pods().policy("x", both).open(&way("allowed"));
+    // By node ports, pods see a node: the ranges are of use on the pod's own node alone.
+    let nodes = || by_gce(&node_port(""));
+    nodes().open(&way("allowed"));
+    nodes().policy("x", DENY).open(&format!("{} | as own node | if local_snat_view", way("undefined")));
+    nodes().policy("x", DENY).set("local_snat_view", "client").open("");
+    nodes().policy("x", &from("10.0.0.12/32")).open(&format!("{} | as node n2", way("allowed")));
+    nodes().policy("x", &from("35.191.0.0/16")).set("local_snat_view", "client").open("");
+    let local = by_gce(&node_port("externalTrafficPolicy: Local,"));
+    local.clone().policy("x", &from("10.0.0.12/32")).open("");
+    local.policy("x", both).open(&way("allowed"));
+}
+
+#[test]
+fn a14_a_controller_that_dials_the_service() {
+    // ING-14, KP-3, KP-7: its node's rules forward it, and may put the node in its place.
+    let given = || nginx("").and(&simple("nginx.ingress.kubernetes.io/service-upstream: 'true'")).only("W-ING");
+    given().open(&twice("allowed", "a.example/… | as pod edge/ctl"));
+    given().set("masquerade_all", "true").open(&twice("allowed", "a.example/… | as node n1"));
+    let on_n2 = || {
+        nodes(", {type: ExternalIP, address: 198.51.100.1N}")
+            .and(&web("web", "n2", "10.244.2.10", ""))
+            .and(&proxy("ctl", CONTROLLER, "", ""))
+            .and(&entry(CONTROLLER, "", ""))
+            .and(&simple("nginx.ingress.kubernetes.io/service-upstream: 'true'"))
+            .only("W-ING")
+    };
+    on_n2().and(&service("", "", "")).open(&twice("allowed", "a.example/…"));
+    on_n2().and(&service("internalTrafficPolicy: Local,", "", "")).open("");
 }
 
 const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name: gw";
@@ -250,7 +274,7 @@ fn a27_gateways_and_policies() {
     let given = || gateway(80).and(&route(&format!("{{{TO_WEB}}}"))).only("W-GW");
     given().open(&format!("allowed {BY_GATEWAY} | as pod edge/gw"));
     given().policy("x", DENY).open("");
-    given().policy("x", DENY).closed(&format!("denied {BY_GATEWAY} | as pod edge/gw | by NP-4"));
+    given().policy("x", DENY).closed(&format!("denied {BY_GATEWAY} | as pod edge/gw | by NP-7"));
     let admits = "{podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: edge}}}]}]}";
     given().policy("x", admits).open(&format!("allowed {BY_GATEWAY} | as pod edge/gw"));
 }
