@@ -141,6 +141,10 @@ fn together(analysis: &Analysis, ways: Vec<Way>) -> Vec<Way> {
                 if !way.served.as_ref().is_some_and(|served| served.requests.tls) {
                     twin.served = way.served;
                 }
+                if twin.hops != way.hops {
+                    // Host ports of the pods of one workload: each is at its own node.
+                    twin.hops = place(twin);
+                }
                 twin.pods.extend(way.pods);
                 twin.pods.sort_unstable();
                 twin.pods.dedup();

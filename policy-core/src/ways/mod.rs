@@ -18,6 +18,7 @@ pub mod ingress;
 pub mod kube_proxy;
 pub mod kubectl_proxy;
 pub mod proxied;
+mod proxied_names;
 mod ready;
 pub mod requests;
 pub mod walk;

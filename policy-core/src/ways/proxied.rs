@@ -246,24 +246,22 @@ impl Walk<'_> {
     }
 
     /// From the proxy to the endpoints of a backend (ING-14).
-    fn reach_backend(
+    pub(super) fn reach_backend(
         &mut self,
         arrival: &Arrival,
         parts: &[Part],
         proxy: &Proxy,
         backend: &Backend,
-    ) -> Vec<(Option<Hop>, Ending)> {
+    ) -> Vec<(Vec<Hop>, Ending)> {
         let (service, at, dial) = match &backend.target {
             BackendTarget::Service { service, port, dial } => (*service, *port, *dial),
-            // ING-15: whoever the name stands for; policies of the proxy's own pods may have a say.
             BackendTarget::External { service, port } => {
-                let hop = Some(Hop::Service { service: *service, at: None, port: *port });
-                return vec![(hop, Ending { port: *port, ..Ending::nowhere(parts.to_vec()) })];
+                return self.reach_named(arrival, parts, proxy, backend, (*service, *port));
             }
             BackendTarget::Invalid { rule, .. } => {
                 let nobody = Finding::of(Verdict::NoListener, rule);
                 let parts = parts.iter().map(|part| part.clone().and(nobody.clone())).collect();
-                return vec![(None, Ending::nowhere(parts))];
+                return vec![(Vec::new(), Ending::nowhere(parts))];
             }
         };
         let cluster = &self.analysis.cluster;
@@ -271,7 +269,7 @@ impl Walk<'_> {
             return Vec::new();
         };
         let (number, protocol) = (port.port, port.protocol);
-        let hop = Some(Hop::Service { service, at: None, port: number });
+        let hop = vec![Hop::Service { service, at: None, port: number }];
         let mut groups: BTreeMap<_, (Endpoint, u16, Vec<PodId>, Vec<Family>)> = BTreeMap::new();
         for family in Family::ALL {
             for (endpoint, number) in usable(self.endpoints.of(cluster, PortRef { service, port: at }, family)) {
@@ -368,7 +366,7 @@ impl Walk<'_> {
     }
 
     /// The proxy's own connection, in place of the client's (NP-26).
-    fn as_proxy(&mut self, arrival: &Arrival, proxy: &Proxy, part: &Part, flow: Flow) -> Part {
+    pub(super) fn as_proxy(&mut self, arrival: &Arrival, proxy: &Proxy, part: &Part, flow: Flow) -> Part {
         match (&proxy.pods, arrival.pod) {
             (_, Some(pod)) => self.judging.step_as(part, &Flow { source: Party::Pod(pod), ..flow }),
             // ING-21: all of its addresses must get through, or it takes the backend for dead.
@@ -472,16 +470,16 @@ impl Walk<'_> {
 }
 
 /// Where a way ends.
-struct Ending {
-    pods: Vec<PodId>,
-    address: Option<std::net::IpAddr>,
-    port: u16,
-    parts: Vec<Part>,
+pub(super) struct Ending {
+    pub(super) pods: Vec<PodId>,
+    pub(super) address: Option<std::net::IpAddr>,
+    pub(super) port: u16,
+    pub(super) parts: Vec<Part>,
 }
 
 impl Ending {
     /// It leads nowhere.
-    fn nowhere(parts: Vec<Part>) -> Self {
+    pub(super) fn nowhere(parts: Vec<Part>) -> Self {
         Self { pods: Vec::new(), address: None, port: 0, parts }
     }
 }

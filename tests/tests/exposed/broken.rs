@@ -148,3 +148,24 @@ fn finished_pods_open_nothing() {
     // NP-27
     nodes("").and(&web("web", "n1", "10.244.1.10", ", hostPort: 8086").replace("Running", "Succeeded")).open("");
 }
+
+#[test]
+fn host_ports_of_one_workload_are_each_at_their_own_node() {
+    // HP-2
+    let pod = |name: &str, node: &str, ip: &str| {
+        of_workload(name, node, ip).replace("containerPort: 8080", "containerPort: 8080, hostPort: 8086")
+    };
+    let public = || nodes(", {type: ExternalIP, address: 198.51.100.1N}");
+    let both = public().and(&pod("web-a", "n1", "10.244.1.10")).and(&pod("web-b", "n2", "10.244.2.10"));
+    both.open("allowed W-HP any node:8086 > x/web-a+x/web-b:8080 | as client");
+    public().and(&pod("web-a", "n1", "10.244.1.10")).open("allowed W-HP n1:8086 > x/web-a:8080 | as client");
+}
+
+#[test]
+fn what_finished_is_held_by_nobody() {
+    // NP-27, W-VIP
+    let pod = web("web", "n1", "10.244.1.10", ", hostPort: 8086");
+    let held = |pod: &str| nodes("").and(pod).set("vips", "203.0.113.99=node/n1").only("W-VIP");
+    held(&pod).open("allowed W-VIP 203.0.113.99:8086 > x/web:8080 | as client");
+    held(&pod.replace("Running", "Succeeded")).open("");
+}

@@ -347,3 +347,26 @@ fn a_controller_that_is_not_ready_serves_nobody() {
         .only("W-ING");
     on_host.open("");
 }
+
+#[test]
+fn an_ingress_to_a_name() {
+    // ING-15, SVC-16: the name stands for a Service of another namespace, or for somebody outside.
+    let alias = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: alias, namespace: z}}\nspec: {{type: ExternalName, externalName: {name}, ports: [{{port: 80}}]}}\n"
+        )
+    };
+    let to_alias =
+        ingress("i", "", CLASS, HOST, &path_to("/", "Prefix", "alias")).replace("namespace: x", "namespace: z");
+    let given = |name: &str| nginx("").and(&alias(name)).and(&to_alias).only("W-ING");
+    let inside = || given("websvc.x.svc.cluster.local");
+    let rest = "a.example/… | as pod edge/ctl";
+    inside().open(&twice("allowed", rest).replace("svc x/websvc", "svc z/alias:80 > svc x/websvc"));
+    inside().policy("x", DENY).open("");
+    let outside = || given("db.example.com");
+    let by_name = twice("allowed", rest).replace("svc x/websvc:80 > x/web:8080", "svc z/alias:80 > nobody");
+    outside().open(&by_name);
+    let shut = "{podSelector: {}, policyTypes: [Egress]}";
+    outside().policy("edge", shut).open("");
+    given("nowhere.x.svc.cluster.local").open("");
+}
