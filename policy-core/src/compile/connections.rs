@@ -159,6 +159,13 @@ pub fn count_admitted(compiled: &Compiled, cluster: &Cluster, profile: &Profile)
 }
 
 impl Connections {
+    /// The groups alone.
+    #[must_use]
+    pub fn of_groups(compiled: &Compiled, cluster: &Cluster, profile: &Profile) -> Self {
+        let groups = groups(compiled, cluster, profile);
+        Self { groups, sets: IdVec::new(), blocks: Vec::new(), own_node: BTreeMap::new() }
+    }
+
     /// The sources of a block.
     #[must_use]
     pub fn sources(&self, block: &Block) -> &[GroupId] {

@@ -7,6 +7,7 @@
 pub mod gateway;
 pub mod ingress;
 mod services;
+pub mod ways;
 
 use crate::ids::{ClusterPolicyId, PodId, PolicyId};
 use crate::model::leg::{self, Policies, Question};

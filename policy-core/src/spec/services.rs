@@ -112,14 +112,14 @@ impl Spec<'_> {
 }
 
 /// What may be used on a node, under each policy (KP-1).
-struct Usable {
-    cluster: Vec<(Endpoint, u16, bool)>,
+pub(super) struct Usable {
+    pub(super) cluster: Vec<(Endpoint, u16, bool)>,
     local: Vec<(Endpoint, u16, bool)>,
     anywhere: bool,
 }
 
 impl Spec<'_> {
-    fn usable(&self, port: PortRef, family: Family, at: &NodeView) -> Usable {
+    pub(super) fn usable(&self, port: PortRef, family: Family, at: &NodeView) -> Usable {
         let all = self.serving(port, family);
         let ready: Vec<_> = all.iter().filter(|(endpoint, _)| endpoint.conditions.ready).copied().collect();
         let leaving = |(endpoint, _): &&(Endpoint, u16)| endpoint.conditions.serving && endpoint.conditions.terminating;

@@ -69,18 +69,6 @@ impl Entry {
         }
     }
 
-    /// The family of the address that is dialled, when it is known.
-    #[must_use]
-    pub fn family(&self) -> Option<Family> {
-        let ip = match &self.at {
-            At::Address(ip, _) => *ip,
-            At::Balancer(at, _) => at.as_ref().and_then(|at| at.parse().ok()),
-            At::NodeAddress(_, ip, _) => Some(*ip),
-            At::AnyNode(_) | At::Node(..) => None,
-        };
-        ip.map(Family::of)
-    }
-
     /// The hop that it is.
     #[must_use]
     pub fn hop(&self, analysis: &Analysis) -> Hop {
@@ -104,6 +92,25 @@ impl Entry {
             (At::Address(_, port) | At::Balancer(_, port), Leads::HostPort(pod, _) | Leads::Pod(pod)) => {
                 Hop::Pod { pod: *pod, port: *port }
             }
+        }
+    }
+}
+
+impl Entry {
+    /// The families in which it can be dialled: that of its address, when it is known (NP-30, SVC-26).
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        self.address().map_or(Family::ALL.to_vec(), |ip| vec![Family::of(ip)])
+    }
+
+    /// Its address, when it has one that is known and is not just any node's.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match &self.at {
+            At::Address(ip, _) => *ip,
+            At::Balancer(name, _) => name.as_ref().and_then(|name| name.parse().ok()),
+            At::NodeAddress(_, ip, _) => Some(*ip),
+            At::AnyNode(_) | At::Node(..) => None,
         }
     }
 }

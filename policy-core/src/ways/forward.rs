@@ -3,9 +3,7 @@
 //! [`kube_proxy`](crate::ways::kube_proxy) answers for one packet on one node. Here a client may enter at any node,
 //! and what counts is which endpoints it gets and who it is to them; nothing is asked node by node.
 
-use std::net::SocketAddr;
-
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::analysis::Analysis;
 use crate::ids::{NodeId, PodId};
@@ -13,9 +11,7 @@ use crate::model::delivery::{Endpoint, Frontend};
 use crate::model::way_profile::{DetectLocal, KubeProxyMode, NodeAddressesPublic};
 use crate::model::{
     AddressSet, Conditions, Family, Flow, Masquerader, NodeAddressKind, NodeView, Party, Protocol, TrafficPolicy,
-    WayKind,
 };
-use crate::ways::kube_proxy::accepts_node_ports;
 
 /// What kube-proxy takes a client for (KP-3).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -61,7 +57,7 @@ pub(super) fn treatment(
 
 /// The endpoints that get connections: the ready ones, or those that go away and still serve when there is none
 /// (KP-1).
-pub(super) fn usable(endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
+pub(crate) fn usable(endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
     let any_ready = endpoints.iter().any(|(endpoint, _)| endpoint.conditions.ready);
     let is_usable = |endpoint: &Endpoint| {
         let Conditions { ready, serving, terminating } = endpoint.conditions;
@@ -72,6 +68,8 @@ pub(super) fn usable(endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
 
 /// The endpoints that somebody gets at some node under the policy Local: of each node its own (KP-1).
 pub(super) fn usable_on_own_nodes(mut endpoints: Vec<(Endpoint, u16)>) -> Vec<(Endpoint, u16)> {
+    // What a slice gives without a node is on none.
+    endpoints.retain(|(endpoint, _)| endpoint.node.is_some() || endpoint.given.is_none());
     endpoints.sort_by_key(|(endpoint, _)| endpoint.node);
     endpoints.chunk_by(|(a, _), (b, _)| a.node == b.node).flat_map(|here| usable(here.to_vec())).collect()
 }
@@ -114,32 +112,11 @@ pub(super) fn receivers(
     receivers
 }
 
-/// Who outside gets to a port at one address of a node (KP-6, W-NP, W-HP).
-pub(super) fn address_clients(
-    analysis: &Analysis,
-    kind: WayKind,
-    (node, ip): (NodeId, IpAddr),
-    outside: &AddressSet,
-) -> AddressSet {
-    let view = NodeView::of(&analysis.cluster, node);
-    if kind == WayKind::NodePort && !accepts_node_ports(&analysis.profile.ways, ip, &view) {
-        return AddressSet::empty();
-    }
-    let addresses = &analysis.cluster.nodes.at(node).addresses;
-    let kind = addresses.iter().find(|address| address.ip == ip).map(|address| address.kind);
-    let everybody = match analysis.profile.ways.node_addresses_public {
-        NodeAddressesPublic::All => true,
-        NodeAddressesPublic::None => false,
-        NodeAddressesPublic::ByType => kind == Some(NodeAddressKind::External),
-    };
-    let family = Family::of(ip);
-    if everybody { outside.of(family) } else { neighbours().of(family).intersection(outside) }
-}
-
-/// Who outside gets to the node ports or host ports of a node; of some node, when it is not known (KP-6, W-NP, W-HP).
+/// Who outside gets to the addresses of a node that `is_open` takes; of some node, when it is not known (KP-6, W-NP,
+/// W-HP).
 pub(super) fn node_clients(
     analysis: &Analysis,
-    kind: WayKind,
+    is_open: &dyn Fn(IpAddr, &NodeView) -> bool,
     node: Option<NodeId>,
     outside: &AddressSet,
 ) -> AddressSet {
@@ -149,35 +126,22 @@ pub(super) fn node_clients(
         if node.addresses.is_empty() {
             return outside.clone();
         }
-        node.addresses.iter().map(|address| address_clients(analysis, kind, (id, address.ip), outside)).collect()
+        let view = NodeView::of(cluster, id);
+        let reach = node.addresses.iter().filter(|address| is_open(address.ip, &view)).map(|address| {
+            let everybody = match analysis.profile.ways.node_addresses_public {
+                NodeAddressesPublic::All => true,
+                NodeAddressesPublic::None => false,
+                NodeAddressesPublic::ByType => address.kind == NodeAddressKind::External,
+            };
+            let family = Family::of(address.ip);
+            if everybody { outside.of(family) } else { neighbours().of(family).intersection(outside) }
+        });
+        reach.collect()
     };
     match node {
         Some(node) => of(node),
         None if cluster.nodes.is_empty() => outside.clone(),
         None => cluster.nodes.ids().map(of).collect(),
-    }
-}
-
-/// Who outside gets to a host port of a pod on some node: at the address that it names, or at all of them (HP-2).
-pub(super) fn host_port_clients(
-    analysis: &Analysis,
-    node: Option<NodeId>,
-    ip: Option<IpAddr>,
-    outside: &AddressSet,
-) -> AddressSet {
-    let everywhere = node_clients(analysis, WayKind::HostPort, node, outside);
-    match (ip, node) {
-        (None, _) => everywhere,
-        (Some(ip), _) if ip.is_unspecified() => everywhere.of(Family::of(ip)),
-        (Some(ip), _) if ip.is_loopback() => AddressSet::empty(),
-        (Some(ip), Some(node)) if !analysis.cluster.nodes.at(node).addresses.is_empty() => {
-            let is_its = |id: NodeId| analysis.cluster.nodes.at(id).addresses.iter().any(|address| address.ip == ip);
-            if !is_its(node) && analysis.cluster.nodes.ids().any(is_its) {
-                return AddressSet::empty();
-            }
-            address_clients(analysis, WayKind::HostPort, (node, ip), outside)
-        }
-        (Some(ip), _) => everywhere.of(Family::of(ip)),
     }
 }
 
@@ -190,15 +154,20 @@ pub(super) fn is_unaddressed(analysis: &Analysis, node: Option<NodeId>) -> bool 
 }
 
 /// The addresses that may share a network with nodes: those that the internet does not route.
-fn neighbours() -> AddressSet {
+pub(super) fn neighbours() -> AddressSet {
     const PRIVATE: [&str; 7] =
         ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
     PRIVATE.iter().filter_map(|net| net.parse().ok()).map(AddressSet::net).collect()
 }
 
-/// Who an endpoint is.
-pub(super) fn destination(endpoint: &Endpoint) -> Option<Party> {
-    endpoint.pod.map(Party::Pod).or(endpoint.address.map(Party::Address))
+/// Who an endpoint is: a pod, a node by its address (HN-2), or somebody else.
+pub(super) fn destination(analysis: &Analysis, endpoint: &Endpoint) -> Option<Party> {
+    let nodes = &analysis.cluster.nodes;
+    let of_node = |ip: IpAddr| {
+        let holder = nodes.iter().find(|(_, node)| node.addresses.iter().any(|address| address.ip == ip));
+        holder.map_or(Party::Address(ip), |(node, _)| Party::Node(node))
+    };
+    endpoint.pod.map(Party::Pod).or_else(|| endpoint.address.map(of_node))
 }
 
 /// A connection, all but its source: the destination stands there for now.

@@ -4,6 +4,7 @@
 //! packet. Beside it stand the ways that have no compiled form: [`api_server`], and the names of [`dns`].
 
 pub mod api_access;
+mod api_exposure;
 pub mod api_server;
 pub mod clients;
 pub mod dial;
@@ -11,16 +12,20 @@ pub mod dns;
 pub mod endpoints;
 pub mod entry;
 pub mod exposure;
-mod forward;
+pub(crate) mod forward;
 pub mod gateway;
+mod guard;
 pub mod host_ports;
 pub mod ingress;
+mod inside;
 pub mod kube_proxy;
 pub mod kubectl_proxy;
 pub mod proxied;
 mod proxied_names;
 mod ready;
 pub mod requests;
+pub mod route;
+mod to_pod;
 pub mod walk;
 
 use crate::model::http::Proxy;

@@ -10,7 +10,7 @@ use crate::ids::{NodeId, PodId, ProxyId};
 use crate::model::delivery::{Endpoint, Frontend, PortRef};
 use crate::model::http::{
     Action, App, Backend, BackendTarget, Check, Dial, Listener, Proxy, ProxyKind, ProxyPods, ProxyPort, Request,
-    RequestMatch, RouteOrigin,
+    RequestMatch, RouteOrigin, RouteRule,
 };
 use crate::model::premise::{self, Whereabouts};
 use crate::model::{
@@ -174,7 +174,14 @@ impl Walk<'_> {
         ways
     }
 
-    fn serve_region(&mut self, arrival: &Arrival, proxy: &Proxy, listener: &Listener, region: &Region<'_>) -> Vec<Way> {
+    /// Where one arrival's requests of a region go.
+    pub(super) fn serve_region(
+        &mut self,
+        arrival: &Arrival,
+        proxy: &Proxy,
+        listener: &Listener,
+        region: &Region<'_>,
+    ) -> Vec<Way> {
         let requests = requests(listener, region);
         let kind = match (proxy.kind, listener.app) {
             (ProxyKind::Gateway, _) => WayKind::Gateway,
@@ -187,8 +194,8 @@ impl Walk<'_> {
         let none = if proxy.kind == ProxyKind::Gateway { "GW-7" } else { "ING-7" };
         let (then, rule) = region.rule.map_or((nothing, none), |rule| (rule.then.clone(), rule.rule));
         let mut parts = arrival.parts.clone();
-        for check in region.rule.map(|rule| rule.checks.as_slice()).unwrap_or_default() {
-            parts = parts.into_iter().flat_map(|part| self.check(part, check, rule)).collect();
+        if let Some(rule) = region.rule {
+            parts = self.checked(parts, rule);
         }
         for written in &region.undecided {
             let doubt = Finding::if_only(rule, Proviso::Expression(written.clone()));
@@ -290,7 +297,7 @@ impl Walk<'_> {
         }
         let mut reached = Vec::new();
         for (endpoint, number, mut pods, families) in groups.into_values() {
-            let Some(target) = destination(&endpoint) else { continue };
+            let Some(target) = destination(self.analysis, &endpoint) else { continue };
             let mut after = Vec::new();
             let mut flows = Vec::new();
             for family in &families {
@@ -390,6 +397,14 @@ impl Walk<'_> {
         }
     }
 
+    /// What is left of clients when a rule has asked of them what it asks.
+    pub(super) fn checked(&self, mut parts: Vec<Part>, rule: &RouteRule) -> Vec<Part> {
+        for check in &rule.checks {
+            parts = parts.into_iter().flat_map(|part| self.check(part, check, rule.rule)).collect();
+        }
+        parts
+    }
+
     /// What the proxy asks of clients (ING-19).
     fn check(&self, part: Part, check: &Check, rule: &'static str) -> Vec<Part> {
         if !part.goes_on() {
@@ -485,7 +500,7 @@ impl Ending {
 }
 
 /// What people call the ports of a proxy's Service.
-fn usual_names(port: u16) -> &'static [&'static str] {
+pub(super) fn usual_names(port: u16) -> &'static [&'static str] {
     match port {
         80 => &["http", "http2", "web"],
         443 => &["https", "websecure"],

@@ -7,20 +7,20 @@ use crate::analysis::Analysis;
 use crate::compile::PodColumns;
 use crate::ids::{NodeId, PodId, ServiceId, WorkloadId};
 use crate::model::delivery::{Endpoint, Frontend, PortRef};
-use crate::model::premise::{self, Whereabouts};
 use crate::model::profile::EgressServiceView;
 use crate::model::way_profile::{DetectLocal, KubeProxyMode, LoadBalancerKind};
 use crate::model::{
-    AddressSet, Direction, Family, Finding, Flag, Flow, Hit, Hop, Knob, Masquerader, Party, Protocol, Proviso, Service,
-    ServicePort, TrafficPolicy, Verdict, WayKind,
+    AddressSet, Direction, Family, Finding, Flag, Flow, Hop, Knob, Masquerader, NodePort, NodeView, Party, PodState,
+    Protocol, Proviso, ServicePort, TrafficPolicy, Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
-use crate::ways::entry::{self, At, Entry, Leads};
+use crate::ways::entry::{At, Entry, Leads};
 use crate::ways::forward::{
-    self, Receiver, Standing, Treatment, address_clients, connection, destination, host_port_clients, node_clients,
-    treatment, usable, usable_on_own_nodes,
+    self, Receiver, Standing, Treatment, connection, destination, treatment, usable, usable_on_own_nodes,
 };
+use crate::ways::inside::{End, Taken};
+use crate::ways::kube_proxy::accepts_node_ports;
 use crate::ways::proxied::Served;
 
 /// A way to one destination, for all who may take it.
@@ -44,8 +44,9 @@ pub struct Way {
     pub served: Option<Box<Served>>,
 }
 
-/// What tells endpoints apart: workload, what policies know, node, address of one that is no pod, port.
-type Place = (Option<WorkloadId>, Option<PodColumns>, Option<NodeId>, Option<IpAddr>, u16);
+/// What tells endpoints apart: workload, what policies know, node, address of one that is no pod, port, whether it is
+/// the client.
+type Place = (Option<WorkloadId>, Option<PodColumns>, Option<NodeId>, Option<IpAddr>, u16, bool);
 
 /// Endpoints that are alike to clients.
 struct Group {
@@ -101,57 +102,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A host port, a port of a pod on the host's network, or a pod's own address: the client is seen as it is.
-    fn enter_pod(&mut self, clients: &Clients, entry: &Entry, pod: PodId, port: u16, rule: &'static str) -> Vec<Way> {
-        let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
-        let object = cluster.pods.at(pod);
-        let from = match (entry.kind, &entry.at) {
-            (kind, At::NodeAddress(node, ip, _)) if kind != WayKind::Vip => {
-                address_clients(self.analysis, kind, (*node, *ip), self.judging.outside())
-            }
-            (WayKind::HostPort, _) => {
-                let ip = match &entry.leads {
-                    Leads::HostPort(_, at) => object.host_ports.get(*at).and_then(|port| port.ip),
-                    _ => None,
-                };
-                host_port_clients(self.analysis, object.node, ip, self.judging.outside())
-            }
-            (WayKind::HostNetwork, _) => node_clients(self.analysis, entry.kind, object.node, self.judging.outside()),
-            (kind, _) => entry::routed(self.analysis, kind, self.judging.outside()),
-        };
-        let from = entry.family().map_or_else(|| from.clone(), |family| from.of(family));
-        let is_assumed = matches!(entry.kind, WayKind::HostPort | WayKind::HostNetwork)
-            && forward::is_unaddressed(self.analysis, object.node);
-        let mut parts = Vec::new();
-        for part in self.arriving(clients, &from, rule) {
-            if !part.goes_on() {
-                parts.push(part);
-                continue;
-            }
-            for family in premise::families(cluster, profile, Party::Pod(pod)) {
-                let flow = connection(Party::Pod(pod), family, entry.protocol, port, None, None);
-                parts.extend(self.judging.step(&part, &flow));
-            }
-        }
-        let mut parts = best(parts);
-        if is_assumed {
-            parts.iter_mut().for_each(hypothetical);
-        }
-        vec![Way {
-            kind: entry.kind,
-            protocol: entry.protocol,
-            hops: vec![entry.hop(self.analysis)],
-            pods: vec![pod],
-            address: None,
-            port,
-            parts,
-            served: None,
-        }]
-    }
-
     /// The clients that get at an entry whose packets `from` can send; the others have no route.
     pub(super) fn arriving(&self, clients: &Clients, from: &AddressSet, rule: &'static str) -> Vec<Part> {
-        let [inside, outside] = split(Part::start(clients.clone(), rule), from, |_| Some(true));
+        let start = Part::start(clients.clone(), rule);
+        if matches!(clients, Clients::Party(Party::Pod(pod)) if self.analysis.cluster.pods.at(*pod).state == PodState::Finished)
+        {
+            return vec![start.and(Finding::of(Verdict::NoRoute, "NP-27"))];
+        }
+        let [inside, outside] = split(start, from, |_| Some(true));
         let lost = outside.map(|part| part.and(Finding::of(Verdict::NoRoute, "M-4")));
         inside.into_iter().chain(lost).collect()
     }
@@ -167,17 +125,25 @@ impl<'a> Walk<'a> {
         let analysis = self.analysis;
         let object = analysis.cluster.services.at(service);
         let Some(port) = object.ports.get(at) else { return Vec::new() };
-        let from = match (entry.kind, &entry.at) {
-            (kind, At::NodeAddress(node, ip, _)) if kind != WayKind::Vip => {
-                address_clients(analysis, kind, (*node, *ip), self.judging.outside())
-            }
-            (WayKind::NodePort, _) => node_clients(analysis, entry.kind, None, self.judging.outside()),
-            (kind, _) => entry::routed(analysis, kind, self.judging.outside()),
+        // SVC-23: inside, nodes take the address for their own, whatever the load balancer does.
+        let balancer = match clients {
+            Clients::Party(_) if self.is_captured(entry) => balancer.map(|_| LoadBalancerKind::Vip),
+            _ => balancer,
         };
-        let from = entry.family().map_or_else(|| from.clone(), |family| from.of(family));
-        let parts = self.arriving(clients, &from, rule_of(entry.kind));
-        let mut parts: Vec<Part> =
-            parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect();
+        let is_direct = balancer.is_none_or(|kind| kind == LoadBalancerKind::Vip);
+        let taken = match clients {
+            Clients::Party(party) if is_direct => self.taken(*party, entry),
+            _ => None,
+        };
+        let parts = self.arriving(clients, &self.getting_at(entry, None), rule_of(entry.kind));
+        let mut parts: Vec<Part> = match taken {
+            Some(_) => parts,
+            None => parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect(),
+        };
+        let port_ref = PortRef { service, port: u32::try_from(at).unwrap_or(u32::MAX) };
+        if let Some(claimed) = self.claimed(entry, frontend, port_ref).filter(|_| taken.is_none()) {
+            parts = parts.into_iter().map(|part| part.and(claimed.clone())).collect();
+        }
         if entry.kind == WayKind::NodePort && forward::is_unaddressed(analysis, None)
             || matches!(entry.at, At::Balancer(None, _) | At::AnyNode(None))
         {
@@ -201,19 +167,16 @@ impl<'a> Walk<'a> {
             Frontend::ClusterIp => object.internal_policy,
             _ => object.external_policy,
         };
-        let port_ref = PortRef { service, port: u32::try_from(at).unwrap_or(u32::MAX) };
         let mut ways = Vec::new();
-        let dialled = entry.family();
-        for mut group in self.groups(port_ref, clients, policy) {
-            // SVC-26: who dials an address of one family gets the endpoints of that family, unless somebody else
-            // opens the connection to them.
-            if balancer.is_none_or(|kind| kind == LoadBalancerKind::Vip) {
-                group.families.retain(|family| dialled.is_none_or(|dialled| dialled == *family));
-            }
-            if group.families.is_empty() {
-                continue;
-            }
-            let step = Step { entry, port, group: &group, frontend, policy, balancer };
+        // A load balancer that opens connections of its own is a client like those outside.
+        let by_node = match (clients, balancer) {
+            (_, Some(LoadBalancerKind::ProxyPod)) => TrafficPolicy::Cluster,
+            (Clients::Party(_), _) if is_direct && taken.is_none() => TrafficPolicy::Cluster,
+            _ => policy,
+        };
+        for group in self.groups(port_ref, clients, by_node) {
+            let step =
+                Step { entry, port, group: &group, at: port_ref, frontend, policy, balancer, taken: taken.as_deref() };
             let reached = parts.iter().flat_map(|part| self.forward(part, &step)).collect();
             let address = group.endpoint.address.filter(|_| group.endpoint.pod.is_none());
             ways.push(leading(group.pods.clone(), address, group.port, best(reached)));
@@ -226,68 +189,31 @@ impl<'a> Walk<'a> {
         ways
     }
 
-    /// What stands before a load balancer's address (SVC-22).
-    fn guard(&self, part: Part, entry: &Entry, service: &Service, balancer: Option<LoadBalancerKind>) -> Vec<Part> {
-        let Some((object, kind)) = service.load_balancer().zip(balancer) else { return vec![part] };
-        let address: Option<IpAddr> = match &entry.at {
-            At::Balancer(Some(at), _) => at.parse().ok(),
-            _ => None,
-        };
-        let by_node = kind == LoadBalancerKind::Vip;
-        let ranges = if object.source_ranges.is_empty() { &object.annotated_ranges } else { &object.source_ranges };
-        if ranges.is_empty() || !part.goes_on() {
-            return vec![part];
-        }
-        // Ranges of the other family leave an address unfiltered.
-        let mut inside: AddressSet = ranges.iter().copied().map(AddressSet::net).collect();
-        for family in Family::ALL {
-            let other = address.is_some_and(|ip| Family::of(ip) != family);
-            if inside.of(family).is_empty() || other {
-                inside = inside.union(&AddressSet::all_of(family));
-            }
-        }
-        let is_inside = |party: Party| {
-            let seen = premise::seen(&self.analysis.cluster, &self.analysis.profile, party);
-            let family = address.map_or(Family::V4, Family::of);
-            let found = premise::whereabouts(&self.analysis.cluster, &self.analysis.profile, seen, family);
-            match found {
-                Whereabouts::Within(..) if found.within(&inside) != Hit::Yes => None,
-                found => Some(found.within(&inside) == Hit::Yes),
-            }
-        };
-        let stopped = match (&part.clients, by_node && !object.source_ranges.is_empty()) {
-            (Clients::Party(party), true) if is_inside(*party).is_none() => {
-                Finding::undefined("SVC-22", Knob::PodCidrs)
-            }
-            (_, true) => Finding::of(Verdict::Denied, "SVC-22"),
-            // The provider's own firewall, which is not known.
-            (_, false) => Finding::undefined("SVC-22", Knob::LbKind),
-        };
-        let [passes, stops] = split(part, &inside, is_inside);
-        passes.into_iter().chain(stops.map(|part| part.and(stopped))).collect()
-    }
-
     /// Endpoints that are alike to clients: of one workload, treated alike by policies, and on the same node where
     /// that matters.
     fn groups(&self, port: PortRef, clients: &Clients, policy: TrafficPolicy) -> Vec<Group> {
         let cluster = &self.analysis.cluster;
+        let spoken = &cluster.services.at(port.service).families;
         let of_family = |family| self.endpoints.of(cluster, port, family);
-        let chosen = Family::ALL.into_iter().flat_map(|family| match (policy, clients) {
-            // Everybody outside gets the endpoints of the node where it enters.
-            (TrafficPolicy::Local, Clients::Outside(_)) => usable_on_own_nodes(of_family(family)),
-            _ => usable(of_family(family)),
+        let is_one = matches!(clients, Clients::Party(_));
+        let chosen = spoken.iter().copied().flat_map(|family| {
+            // Each gets the endpoints of the node where it enters; one inside may get others too (KP-3).
+            let here = if policy == TrafficPolicy::Local { usable_on_own_nodes(of_family(family)) } else { Vec::new() };
+            let anywhere = policy == TrafficPolicy::Cluster || is_one;
+            let mut chosen = if anywhere { usable(of_family(family)) } else { Vec::new() };
+            chosen.retain(|known| !here.contains(known));
+            chosen.into_iter().chain(here).collect::<Vec<_>>()
         });
+        let is_client = |pod: PodId| *clients == Clients::Party(Party::Pod(pod));
         let mut groups: BTreeMap<Place, Group> = BTreeMap::new();
         for (endpoint, number) in chosen {
             let workload = endpoint.pod.map(|pod| cluster.pods.at(pod).workload);
             let columns = endpoint.pod.map(|pod| self.analysis.compiled.pod_columns(pod));
             let address = endpoint.address.filter(|_| endpoint.pod.is_none());
-            let group = groups.entry((workload, columns, endpoint.node, address, number)).or_insert_with(|| Group {
-                endpoint,
-                port: number,
-                pods: Vec::new(),
-                families: Vec::new(),
-            });
+            let itself = endpoint.pod.is_some_and(is_client);
+            let group = groups
+                .entry((workload, columns, endpoint.node, address, number, itself))
+                .or_insert_with(|| Group { endpoint, port: number, pods: Vec::new(), families: Vec::new() });
             group.pods.extend(endpoint.pod);
             group.families.push(endpoint.family);
         }
@@ -306,11 +232,20 @@ impl<'a> Walk<'a> {
         if !part.goes_on() {
             return vec![part.clone()];
         }
-        let Some(target) = destination(&step.group.endpoint) else {
+        let Some(target) = destination(self.analysis, &step.group.endpoint) else {
             return vec![part.clone().and(Finding::of(Verdict::NoListener, "SVC-9"))];
         };
-        let mut parts = Vec::new();
-        for family in step.group.families.clone() {
+        // Whoever does not get to this endpoint by any node or family.
+        let mut parts = vec![part.clone().and(Finding::of(Verdict::NoListener, "KP-4"))];
+        if let (Clients::Party(party), Some(taken)) = (&part.clients, step.taken) {
+            let end = End { by: Some(step.at), destination: target, port: step.group.port };
+            for taken in taken.iter().filter(|taken| step.group.families.contains(&Family::of(taken.to.ip()))) {
+                parts.extend(self.follow(part, *party, taken, step.entry, &end));
+            }
+            return parts;
+        }
+        let families = step.entry.families();
+        for family in step.group.families.iter().copied().filter(|family| families.contains(family)) {
             let flow = connection(target, family, step.port.protocol, step.group.port, None, None);
             match (&part.clients, step.balancer) {
                 (_, Some(LoadBalancerKind::ProxyNodePort | LoadBalancerKind::ProxyPod | LoadBalancerKind::L7)) => {
@@ -333,37 +268,63 @@ impl<'a> Walk<'a> {
         let flow = Flow { source, ..flow };
         let direct = step.balancer == Some(LoadBalancerKind::ProxyPod);
         let treatment = treatment(self.analysis, Frontend::NodePort, step.policy, Standing::Other);
-        if direct || !treatment.masquerade {
+        if direct {
             return vec![self.judging.step_as(part, &flow)];
         }
-        let nodes = forward::receivers(self.analysis, step.group.endpoint.pod, &|_| AddressSet::empty());
-        let each = nodes.into_iter().map(|node| Flow { masqueraded_by: Some(node.node), ..flow });
-        let each: Vec<Flow> = each.collect();
-        each.iter().map(|flow| self.judging.step_as(part, flow)).collect()
+        // SVC-19, KP-6: it dials the node port, where that is open.
+        let nobody = |rule| vec![part.clone().and(Finding::of(Verdict::NoListener, rule))];
+        let reached = |node: Option<NodeId>| self.opens_node_port(node, flow.family);
+        if step.port.node_port == NodePort::None {
+            return nobody("SVC-19");
+        }
+        if !treatment.masquerade {
+            let is_open = !reached(step.group.endpoint.node).is_empty();
+            return if is_open { vec![self.judging.step_as(part, &flow)] } else { nobody("KP-6") };
+        }
+        let nodes = forward::receivers(self.analysis, step.group.endpoint.pod, &reached);
+        let mut parts = Vec::new();
+        for node in nodes.into_iter().filter(|node| !node.from.is_empty()) {
+            let replaced = self.judging.step_as(part, &Flow { masqueraded_by: Some(node.node), ..flow });
+            match self.analysis.profile.ways.kube_proxy_mode {
+                KubeProxyMode::None => parts.extend(either(vec![replaced], vec![self.judging.step_as(part, &flow)])),
+                _ => parts.push(replaced),
+            }
+        }
+        parts
+    }
+
+    /// Everybody if a node has an address on which node ports are open, or the input does not tell; nobody if not.
+    fn opens_node_port(&self, node: Option<NodeId>, family: Family) -> AddressSet {
+        let (nodes, ways) = (&self.analysis.cluster.nodes, &self.analysis.profile.ways);
+        let opens = |id: NodeId| {
+            let at = NodeView::of(&self.analysis.cluster, id);
+            let mut own = at.addresses.iter().filter(|ip| Family::of(**ip) == family);
+            at.addresses.is_empty() || own.any(|ip| accepts_node_ports(ways, *ip, &at))
+        };
+        let is_open = node.map_or_else(|| nodes.is_empty() || nodes.ids().any(opens), opens);
+        if is_open { AddressSet::all_of(family) } else { AddressSet::empty() }
     }
 
     fn for_outside(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
         let analysis = self.analysis;
-        let outside = self.judging.outside().clone();
         let Treatment { masquerade, .. } = treatment(analysis, step.frontend, step.policy, Standing::Other);
-        let from = |node: Option<NodeId>| match step.entry.kind {
-            WayKind::NodePort => node_clients(analysis, WayKind::NodePort, node, &outside),
-            kind => entry::routed(analysis, kind, &outside),
-        };
         let fixed = step.entry.node();
         if !masquerade && fixed.is_some() && fixed != step.group.endpoint.node {
             // KP-4: only endpoints of the node itself.
             return vec![part.clone().and(Finding::of(Verdict::NoListener, "KP-4"))];
         }
         if !masquerade {
-            let here = from(step.group.endpoint.node);
+            let here = match step.policy {
+                TrafficPolicy::Local => self.getting_at(step.entry, step.group.endpoint.node),
+                TrafficPolicy::Cluster => self.getting_at(step.entry, None),
+            };
             let [inside, _] = split(part.clone(), &here, |_| Some(true));
             return inside.iter().flat_map(|part| self.judging.step(part, &flow)).collect();
         }
         let mut parts = Vec::new();
         let receivers = match fixed {
-            Some(node) => vec![Receiver { node: Masquerader::Node(node), from: outside.clone() }],
-            None => forward::receivers(analysis, step.group.endpoint.pod, &from),
+            Some(node) => vec![Receiver { node: Masquerader::Node(node), from: self.getting_at(step.entry, fixed) }],
+            None => forward::receivers(analysis, step.group.endpoint.pod, &|node| self.getting_at(step.entry, node)),
         };
         for receiver in receivers {
             let [inside, _] = split(part.clone(), &receiver.from, |_| Some(true));
@@ -493,10 +454,12 @@ impl<'a> Walk<'a> {
 struct Step<'s> {
     entry: &'s Entry,
     port: &'s ServicePort,
+    at: PortRef,
     group: &'s Group,
     frontend: Frontend,
     policy: TrafficPolicy,
     balancer: Option<LoadBalancerKind>,
+    taken: Option<&'s [Taken]>,
 }
 
 /// The rule behind an entry.
@@ -513,7 +476,7 @@ fn rule_of(kind: WayKind) -> &'static str {
 }
 
 /// NP-27: something that the cluster will give is taken as given.
-fn hypothetical(part: &mut Part) {
+pub(super) fn hypothetical(part: &mut Part) {
     if !part.finding.flags.contains(&Flag::Hypothetical) {
         part.finding.flags.push(Flag::Hypothetical);
         part.finding.flags.sort_unstable();
@@ -531,7 +494,7 @@ fn placed(own: Vec<Part>, other: Vec<Part>) -> Vec<Part> {
 }
 
 /// What two lists of parts of the same clients agree on; where they do not, `doubt`.
-fn differing(one: Vec<Part>, other: Vec<Part>, doubt: impl Fn() -> Finding) -> Vec<Part> {
+pub(super) fn differing(one: Vec<Part>, other: Vec<Part>, doubt: impl Fn() -> Finding) -> Vec<Part> {
     let mut parts = Vec::new();
     for a in &one {
         for b in &other {

@@ -170,10 +170,10 @@ impl Part {
         let (from, to) = (first(sources)?, first(destinations)?);
         let mut witness = self.cell.witness;
         let holds = |actors: &[Actor], party| actors.iter().any(|actor| is_among(actor, party));
-        if !holds(sources, witness.source) {
+        if sources != self.cell.sources.as_slice() && !holds(sources, witness.source) {
             witness.source = from;
         }
-        if !holds(destinations, witness.destination) {
+        if destinations != self.cell.destinations.as_slice() && !holds(destinations, witness.destination) {
             witness.destination = to;
         }
         let cell = Cell {
@@ -183,7 +183,10 @@ impl Part {
             answer: self.cell.answer.clone(),
             witness,
         };
-        Some(Self { cell, judgement: session.analysis.judge(&witness) })
+        // A part may be judged by more than its witness: by the family that the question is written in (NP-30).
+        let same = witness == self.cell.witness;
+        let judgement = if same { self.judgement.clone() } else { session.analysis.judge(&witness) };
+        Some(Self { cell, judgement })
     }
 
     /// The verdict that holds for every flow of the part, if one does.

@@ -1,6 +1,7 @@
 //! All printing: text for people and machines, written to the streams that the caller gave.
 
 pub(crate) mod diagnostic;
+pub(crate) mod dot;
 pub(crate) mod table;
 
 use std::fmt;
@@ -94,12 +95,13 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
     }
 }
 
-/// `1 file`, `2 files`, `2 policies`.
+/// `1 file`, `2 files`, `2 policies`, `2 ways`.
 pub(crate) fn counted(count: usize, word: &str) -> String {
-    match (count, word.strip_suffix('y')) {
+    let stem = word.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    match (count, stem) {
         (1, _) => format!("{count} {word}"),
-        (_, Some(stem)) => format!("{count} {stem}ies"),
-        (_, None) => format!("{count} {word}s"),
+        (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
+        _ => format!("{count} {word}s"),
     }
 }
 
@@ -126,7 +128,9 @@ mod tests {
     fn counts_read_as_english() {
         assert_eq!(counted(1, "file"), "1 file");
         assert_eq!(counted(2, "policy"), "2 policies");
+        assert_eq!(counted(2, "way"), "2 ways");
         assert_eq!(counted(0, "error"), "0 errors");
+        assert_eq!(counted(45, "way"), "45 ways");
     }
 
     #[test]

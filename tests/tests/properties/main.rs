@@ -6,6 +6,7 @@
 
 mod differential;
 mod gateways;
+mod graphs;
 mod ingress;
 mod policies;
 mod queries;
@@ -15,3 +16,4 @@ mod services;
 mod sets;
 mod support;
 mod tiers;
+mod ways;

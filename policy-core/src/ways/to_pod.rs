@@ -1,0 +1,139 @@
+//! Ways that lead to one pod, and who gets to an entry at all (HP-2 … HP-4, HN-1, W-POD, W-NP).
+
+use std::net::IpAddr;
+
+use crate::ids::{NodeId, PodId};
+use crate::model::delivery::awaits_address;
+use crate::model::way_profile::HostPortBackend;
+use crate::model::{AddressSet, Family, Finding, Flow, Knob, Masquerader, NodeView, Party, Verdict, WayKind, premise};
+use crate::ways::clients::{Clients, Part, best, split};
+use crate::ways::entry::{self, At, Entry, Leads};
+use crate::ways::forward::{self, connection, node_clients};
+use crate::ways::inside::End;
+use crate::ways::kube_proxy::accepts_node_ports;
+use crate::ways::walk::{Walk, Way, differing, hypothetical};
+
+impl Walk<'_> {
+    /// A host port, a port of a pod on the host's network, or a pod's own address.
+    pub(super) fn enter_pod(
+        &mut self,
+        clients: &Clients,
+        entry: &Entry,
+        pod: PodId,
+        port: u16,
+        rule: &'static str,
+    ) -> Vec<Way> {
+        let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
+        let object = cluster.pods.at(pod);
+        let from = self.getting_at(entry, object.node);
+        let is_assumed = matches!(entry.kind, WayKind::HostPort | WayKind::HostNetwork)
+            && forward::is_unaddressed(self.analysis, object.node);
+        let end = End { by: None, destination: Party::Pod(pod), port };
+        let mut parts = Vec::new();
+        for part in self.arriving(clients, &from, rule) {
+            if !part.goes_on() {
+                parts.push(part);
+                continue;
+            }
+            // Who comes in a family that the pod lacks.
+            parts.push(part.clone().and(Finding::of(Verdict::NoListener, rule)));
+            let taken = match clients {
+                Clients::Party(party) => self.taken(*party, entry).map(|taken| (*party, taken)),
+                Clients::Outside(_) => None,
+            };
+            if let Some((party, taken)) = taken {
+                let reached = taken.iter().flat_map(|taken| self.follow(&part, party, taken, entry, &end));
+                parts.extend(reached.collect::<Vec<_>>());
+                continue;
+            }
+            // HP-3: where there is a status, the lack of an address is a fact.
+            let has = |family: Family| object.address(family).is_some() || awaits_address(object);
+            let is_mapped = matches!(entry.leads, Leads::HostPort(..));
+            for family in premise::families(cluster, profile, Party::Pod(pod)) {
+                if (!is_mapped || has(family)) && entry.families().contains(&family) {
+                    let flow = connection(Party::Pod(pod), family, entry.protocol, port, None, None);
+                    parts.extend(self.past_host_port(&part, entry, &flow));
+                }
+            }
+        }
+        let mut parts = best(parts);
+        if is_assumed {
+            parts.iter_mut().for_each(hypothetical);
+        }
+        vec![Way {
+            kind: entry.kind,
+            protocol: entry.protocol,
+            hops: vec![entry.hop(self.analysis)],
+            pods: vec![pod],
+            address: None,
+            port,
+            parts,
+            served: None,
+        }]
+    }
+
+    /// HP-4: portmap of old puts the node's address in the place of those within the pod's prefix.
+    fn past_host_port(&mut self, part: &Part, entry: &Entry, flow: &Flow) -> Vec<Part> {
+        let (cluster, backend) = (&self.analysis.cluster, self.analysis.profile.ways.hostport_backend);
+        let Leads::HostPort(pod, _) = entry.leads else { return self.judging.step(part, flow) };
+        let object = cluster.pods.at(pod);
+        let ranges = object.node.map(|node| cluster.nodes.at(node).pod_cidrs.as_slice()).unwrap_or_default();
+        let holds = |range: &&ipnet::IpNet| object.address(flow.family).is_none_or(|ip| range.contains(&ip));
+        let prefix: AddressSet = ranges.iter().filter(holds).copied().map(AddressSet::net).collect();
+        let prefix = if backend == HostPortBackend::Nftables { AddressSet::empty() } else { prefix };
+        let [near, far] = split(part.clone(), &prefix.of(flow.family), |_| None);
+        let mut parts = far.map(|far| self.judging.step(&far, flow)).unwrap_or_default();
+        if let Some(near) = near {
+            let replaced = self.judging.step(&near, &Flow { masqueraded_by: Some(Masquerader::OwnNode), ..*flow });
+            parts.extend(match backend {
+                HostPortBackend::Iptables => replaced,
+                _ => differing(replaced, self.judging.step(&near, flow), || {
+                    Finding::undefined("HP-4", Knob::HostPortBackend)
+                }),
+            });
+        }
+        parts
+    }
+
+    /// Who outside gets a packet to an entry, at a node or at any (W-NP, W-HP, W-CIP, W-POD). An address that a node
+    /// has is reached like its others.
+    pub(super) fn getting_at(&self, entry: &Entry, node: Option<NodeId>) -> AddressSet {
+        let (analysis, outside) = (self.analysis, self.judging.outside());
+        let ways = &analysis.profile.ways;
+        let only = match entry.at {
+            At::NodeAddress(holder, ..) if node.is_some_and(|node| node != holder) => return AddressSet::empty(),
+            At::NodeAddress(_, ip, _) => Some(ip),
+            _ => None,
+        };
+        let node = entry.node().or(node);
+        let everywhere = |ip: IpAddr, _: &NodeView| only.is_none_or(|only| only == ip);
+        match (entry.kind, &entry.leads) {
+            (WayKind::NodePort, _) => {
+                let is_open = |ip: IpAddr, at: &NodeView| everywhere(ip, at) && accepts_node_ports(ways, ip, at);
+                node_clients(analysis, &is_open, node, outside)
+            }
+            (WayKind::HostPort, Leads::HostPort(pod, at)) => {
+                let host_port = analysis.cluster.pods.at(*pod).host_ports.get(*at);
+                if host_port.and_then(|port| port.ip).is_some_and(|ip| ip.is_loopback()) {
+                    return AddressSet::empty();
+                }
+                let is_open =
+                    |ip: IpAddr, at: &NodeView| everywhere(ip, at) && host_port.is_some_and(|port| port.is_at(ip));
+                node_clients(analysis, &is_open, node, outside)
+            }
+            (WayKind::HostNetwork, _) => node_clients(analysis, &everywhere, node, outside),
+            (kind, _) => {
+                let families: AddressSet = entry.families().into_iter().map(AddressSet::all_of).collect();
+                let everybody = entry::routed(analysis, kind, outside).intersection(&families);
+                match entry.address().and_then(|ip| Some((ip, self.holder(ip)?))).filter(|_| kind != WayKind::Vip) {
+                    None => everybody,
+                    Some((_, holder)) if node.is_some_and(|node| node != holder) => AddressSet::empty(),
+                    Some((ip, holder)) => {
+                        let is_it = |other: IpAddr, _: &NodeView| other == ip;
+                        node_clients(analysis, &is_it, Some(holder), &everybody)
+                    }
+                }
+            }
+        }
+    }
+}
