@@ -150,6 +150,8 @@ pub enum Command {
     List(ListArgs),
     /// Everything that can be reached from outside the cluster: way by way, hop by hop
     Exposed(ExposedArgs),
+    /// What becomes of one request: which proxy, which rule, which backends, and why
+    Route(RouteArgs),
     /// A truth table of all workloads
     Matrix(MatrixArgs),
     /// Why FROM may or may not reach TO: both ends, each tier, each policy, each rule, with file and line
@@ -288,6 +290,38 @@ pub struct ExposedArgs {
     pub options: Options,
 }
 
+/// `route`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  portolan route http://shop.example.com/cart -f k8s/
+  portolan route https://shop.example.com/ --method POST --header 'X-Version: two' -f k8s/
+  portolan route http://web.shop.svc.cluster.local:8080/ --from shop/api -f k8s/
+  portolan route https://203.0.113.10/ --header 'Host: shop.example.com' --sni shop.example.com -f k8s/
+
+The host is a name that Ingresses or Gateways serve, the name or address of a Service, a load
+balancer, a node or a pod, or the API server with a URL of its proxy.
+Exit status: 0 the request reaches a backend, 1 it does not, or not for sure, 2 there is no answer.")]
+pub struct RouteArgs {
+    /// The URL: http://HOST[:PORT][/PATH][?QUERY], or https
+    pub url: String,
+    /// Who makes the request
+    #[arg(long, value_name = "WHO", default_value = "internet")]
+    pub from: String,
+    /// The method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// A header; repeatable; `Host` goes before the host of the URL
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// The server name of the TLS handshake, when it is not the host of the URL
+    #[arg(long, value_name = "NAME")]
+    pub sni: Option<String>,
+    /// Options behind the command.
+    #[command(flatten)]
+    pub options: Options,
+}
+
 /// `explain`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -414,6 +448,7 @@ impl Command {
             Self::Where(args) => &args.options,
             Self::List(args) => &args.options,
             Self::Exposed(args) => &args.options,
+            Self::Route(args) => &args.options,
             Self::Matrix(args) => &args.options,
             Self::Explain(args) => &args.options,
             Self::Coverage(args) => &args.options,
@@ -433,6 +468,7 @@ impl Command {
             Self::Where(_) => "where",
             Self::List(_) => "list",
             Self::Exposed(_) => "exposed",
+            Self::Route(_) => "route",
             Self::Matrix(_) => "matrix",
             Self::Explain(_) => "explain",
             Self::Coverage(_) => "coverage",
@@ -448,7 +484,7 @@ impl Command {
     pub(crate) fn formats(&self) -> &'static [Format] {
         use Format::{Csv, Dot, Json, Md, Table, Wide, Yaml};
         match self {
-            Self::Can(_) | Self::Explain(_) => &[Table, Wide, Json, Yaml],
+            Self::Can(_) | Self::Explain(_) | Self::Route(_) => &[Table, Wide, Json, Yaml],
             Self::Who(_) | Self::Where(_) | Self::List(_) | Self::Exposed(_) | Self::Matrix(_) | Self::Coverage(_) => {
                 &[Table, Wide, Json, Yaml, Md, Csv]
             }

@@ -2,7 +2,7 @@
 
 use policy_core::ids::{Id, ProxyId};
 use policy_core::model::http::{
-    Action, App, HostMatch, PathMatch, ProxyKind, Redirect, Request, RequestMatch, ValueMatch,
+    Action, App, HostMatch, Location, PathMatch, ProxyKind, Redirect, Request, RequestMatch, ValueMatch,
 };
 use policy_core::model::{AddressSet, Finding, Flag, Hop, Masquerader, Name};
 use policy_core::query::{Actor, Subject};
@@ -160,6 +160,15 @@ fn example(scheme: &str, request: &Request) -> String {
     format!("{} {scheme}://{}{}", request.method, escape(host), escape(&request.path))
 }
 
+/// Where a redirect leads: `https://shop.example.com/cart?item=1`.
+pub(crate) fn location_text(location: &Location, query: &str) -> String {
+    let host = location.host.as_deref().unwrap_or("…");
+    let port = location.port.map(|port| format!(":{port}")).unwrap_or_default();
+    let path = location.path.as_deref().unwrap_or("/…");
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    escape(&format!("{}://{host}{port}{path}{query}", location.scheme))
+}
+
 fn redirect_text(redirect: &Redirect) -> String {
     let scheme = redirect.scheme.as_deref().map(|scheme| format!("{scheme}://")).unwrap_or_default();
     let host = redirect.host.as_deref().unwrap_or_default();
@@ -212,7 +221,9 @@ pub(crate) fn requests(names: &Names<'_>, served: &Served) -> RequestsDto {
 /// `Ingress shop/web spec.rules[0].http.paths[1]`.
 pub(crate) fn origin_text(origin: &policy_core::model::http::RouteOrigin) -> String {
     let space = if origin.namespace.is_empty() { String::new() } else { format!("{}/", escape(&origin.namespace)) };
-    format!("{} {space}{} {}", origin.kind, escape(&origin.name), escape(&origin.path)).trim_end().to_owned()
+    let name = format!("{space}{}", escape(&origin.name));
+    let parts = [origin.kind.to_owned(), name, escape(&origin.path)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 impl Names<'_> {

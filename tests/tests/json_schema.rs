@@ -106,6 +106,32 @@ fn every_document_obeys_its_schema() {
 }
 
 #[test]
+fn what_is_said_of_requests_obeys_the_schemas() {
+    for (case, line) in [
+        ("ing-008-one-request-at-nginx", "route http://shop.example.com/"),
+        ("ing-008-one-request-at-nginx", "route http://admin.example.com/app"),
+        ("ing-008-one-request-at-nginx", "route http://orphan.example.com/"),
+        ("gw-010-one-request-at-a-gateway", "route http://api.example.com/v1/items --header X-A:b"),
+        ("gw-010-one-request-at-a-gateway", "route https://api.example.com/x1/y"),
+        ("svc-001-one-request-at-a-service", "route http://web.shop/ --from *"),
+    ] {
+        let manifests = root().join("fixtures/corpus").join(case).join("manifests");
+        let (_, text) = run(&format!("{line} -f {} -o json", manifests.display()), "");
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["kind"], "RouteAnswer", "{line}");
+        assert!(!document["answers"].as_array().unwrap().is_empty(), "{line}");
+        obeys("RouteAnswer", &document);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let from = words.iter().position(|word| *word == "--from").map_or("internet", |at| words[at + 1]);
+        let question = serde_json::json!({"id": line, "from": from, "url": words[1], "headers": {"X-A": "b"}});
+        let (exit, text) = run(&format!("batch -f {}", manifests.display()), &question.to_string());
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        obeys("BatchLine", &answer);
+        assert_eq!((exit.code(), &answer["verdict"], &answer["rule"]), (0, &document["verdict"], &document["rule"]));
+    }
+}
+
+#[test]
 fn yaml_and_json_say_the_same() {
     for line in ["can internet shop/*:7075", "list", "coverage", "explain shop/web shop/cart-0:7070", "matrix"] {
         let (_, json) = run(&format!("{line} -f - -o json"), CLUSTER);

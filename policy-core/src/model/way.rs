@@ -323,6 +323,7 @@ mod tests {
 
     #[test]
     fn kinds_have_ids() {
+        // M-8
         assert_eq!(WayKind::LoadBalancer.id(), "W-LB");
         assert_eq!(WayKind::ALL.len(), 15);
     }

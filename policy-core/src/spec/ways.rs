@@ -120,26 +120,26 @@ impl Spec<'_> {
             return Dialled::nothing(Finding::of(Verdict::NoRoute, "NP-30"));
         }
         match client {
-            Party::Pod(pod) => self.from_inside(&dial, self.cluster.pods.at(pod).node),
-            Party::Node(node) => self.from_inside(&dial, Some(node)),
-            _ => self.from_outside(&dial),
+            Party::Pod(pod) => self.asked_inside(&dial, self.cluster.pods.at(pod).node),
+            Party::Node(node) => self.asked_inside(&dial, Some(node)),
+            _ => self.asked_outside(&dial),
         }
     }
 
     /// The rules of the client's own node come first (KP-3). Where that node is not known, they are those of any.
-    fn from_inside(&self, dial: &Dial, node: Option<NodeId>) -> Dialled {
+    fn asked_inside(&self, dial: &Dial, node: Option<NodeId>) -> Dialled {
         if let Some(node) = node {
-            return self.from_node(dial, &NodeView::of(self.cluster, node));
+            return self.past_node(dial, &NodeView::of(self.cluster, node));
         }
         let known = self.cluster.nodes.ids().map(|node| NodeView::of(self.cluster, node));
         let unknown = [true, false].map(NodeView::unknown);
-        let all = known.chain(unknown).map(|view| self.from_node(dial, &view));
+        let all = known.chain(unknown).map(|view| self.past_node(dial, &view));
         let doubt = Finding::if_only("KP-1", Proviso::Placement);
         let agreed = all.reduce(|one, other| one.unless_alike(other, &doubt));
         agreed.unwrap_or_else(|| Dialled::nothing(Finding::of(Verdict::NoRoute, "M-4")))
     }
 
-    fn from_node(&self, dial: &Dial, at: &NodeView) -> Dialled {
+    fn past_node(&self, dial: &Dial, at: &NodeView) -> Dialled {
         let pod = match dial.client {
             Party::Pod(pod) if !self.cluster.pods.at(pod).host_network => Some(pod),
             _ => None,
@@ -168,14 +168,14 @@ impl Spec<'_> {
     /// Nobody inside takes the address for a node's: it is a pod's, a load balancer's, or leads nowhere.
     fn beyond(&self, dial: &Dial) -> Dialled {
         if let Some(pod) = self.holder_pod(dial.to.ip()) {
-            return self.to_pod(dial, pod, dial.to.port());
+            return self.straight(dial, pod, dial.to.port());
         }
         self.balanced(dial, &|_, mode, kind| mode == IpMode::Proxy || kind != LoadBalancerKind::Vip)
             .unwrap_or_else(|| Dialled::nothing(Finding::of(Verdict::NoRoute, "M-4")))
     }
 
     /// Who gets a packet from outside depends on whose the address is (M-8).
-    fn from_outside(&self, dial: &Dial) -> Dialled {
+    fn asked_outside(&self, dial: &Dial) -> Dialled {
         let ways = &self.profile.ways;
         let Party::Address(client) = dial.client else {
             return Dialled::nothing(Finding::of(Verdict::NoRoute, "M-4"));
@@ -308,13 +308,13 @@ impl Spec<'_> {
             let listens = pod.declares(dial.protocol, dial.to.port());
             pod.host_network && node.is_some() && pod.node == node && listens && pod.state != PodState::Finished
         });
-        let reached = pods.map(|(id, _)| self.to_pod(dial, id, dial.to.port()));
+        let reached = pods.map(|(id, _)| self.straight(dial, id, dial.to.port()));
         let nobody = Dialled::nothing(Finding::of(Verdict::NoListener, "HN-1"));
         reached.fold(nobody, Dialled::or)
     }
 
     /// A connection without any translation.
-    fn to_pod(&self, dial: &Dial, pod: PodId, port: u16) -> Dialled {
+    fn straight(&self, dial: &Dial, pod: PodId, port: u16) -> Dialled {
         let flow = Flow::direct(dial.client, Party::Pod(pod), dial.family(), dial.protocol, port);
         Dialled::only(Goal::pod(pod, port), Finding::of_judgement(&self.judge(&flow)))
     }

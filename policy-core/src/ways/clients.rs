@@ -59,8 +59,13 @@ impl Part {
 pub(super) fn split(part: Part, inside: &AddressSet, address: impl Fn(Party) -> Option<bool>) -> [Option<Part>; 2] {
     match &part.clients {
         Clients::Outside(addresses) => {
-            let of = |addresses: AddressSet| {
-                (!addresses.is_empty()).then(|| Part { clients: Clients::Outside(addresses), ..part.clone() })
+            let of = |left: AddressSet| {
+                let legs = || part.legs.iter().map(|leg| standing_in(leg, addresses, &left)).collect();
+                (!left.is_empty()).then(|| Part {
+                    legs: legs(),
+                    clients: Clients::Outside(left.clone()),
+                    finding: part.finding.clone(),
+                })
             };
             [of(addresses.intersection(inside)), of(addresses.difference(inside))]
         }
@@ -68,6 +73,18 @@ pub(super) fn split(part: Part, inside: &AddressSet, address: impl Fn(Party) -> 
             Some(true) => [Some(part), None],
             _ => [None, Some(part)],
         },
+    }
+}
+
+/// A connection of some addresses, judged for one of them: it holds for all, but the one must be among those that are
+/// left.
+fn standing_in(leg: &Leg, all: &AddressSet, left: &AddressSet) -> Leg {
+    let Party::Address(one) = leg.flow.source else { return leg.clone() };
+    match left.of(leg.flow.family).first() {
+        Some(first) if all.contains(one) && !left.contains(one) => {
+            Leg { flow: Flow { source: Party::Address(first), ..leg.flow }, ..leg.clone() }
+        }
+        _ => leg.clone(),
     }
 }
 

@@ -7,8 +7,9 @@ use crate::analysis::Analysis;
 use crate::ids::{Id, NodeId, PodId, ProxyId};
 use crate::model::delivery::Frontend;
 use crate::model::http::{Proxy, RequestMatch};
-use crate::model::{NodePort, PodState, Verdict, WayKind};
+use crate::model::{NodePort, PodState, Verdict, WayKind, premise};
 use crate::ways::Ways;
+use crate::ways::api_exposure::kubectl_proxies;
 use crate::ways::clients::{Clients, overall};
 use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::walk::{Walk, Way};
@@ -23,6 +24,7 @@ pub fn exposures(analysis: &Analysis, ways: &Ways) -> Vec<Way> {
         found.extend(walk.enter(&clients, &entry));
     }
     found.extend(proxied(&mut walk, &clients, &ways.proxies, &RequestMatch::everything()));
+    found.extend(kubectl_proxies(analysis, ways, &premise::outside(&analysis.cluster)));
     let mut found = together(analysis, found);
     found.sort_by_cached_key(|way| order(analysis, way));
     found

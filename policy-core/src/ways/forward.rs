@@ -154,7 +154,7 @@ pub(super) fn is_unaddressed(analysis: &Analysis, node: Option<NodeId>) -> bool 
 }
 
 /// The addresses that may share a network with nodes: those that the internet does not route.
-fn neighbours() -> AddressSet {
+pub(super) fn neighbours() -> AddressSet {
     const PRIVATE: [&str; 7] =
         ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
     PRIVATE.iter().filter_map(|net| net.parse().ok()).map(AddressSet::net).collect()

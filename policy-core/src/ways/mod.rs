@@ -4,6 +4,7 @@
 //! packet. Beside it stand the ways that have no compiled form: [`api_server`], and the names of [`dns`].
 
 pub mod api_access;
+mod api_exposure;
 pub mod api_server;
 pub mod clients;
 pub mod dial;
@@ -22,6 +23,7 @@ pub mod kubectl_proxy;
 pub mod proxied;
 mod ready;
 pub mod requests;
+pub mod route;
 mod to_pod;
 pub mod walk;
 

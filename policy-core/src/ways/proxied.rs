@@ -9,7 +9,7 @@ use crate::ids::{PodId, ProxyId};
 use crate::model::delivery::{Endpoint, PortRef};
 use crate::model::http::{
     Action, App, Backend, BackendTarget, Check, Listener, Proxy, ProxyKind, ProxyPods, ProxyPort, Request,
-    RequestMatch, RouteOrigin,
+    RequestMatch, RouteOrigin, RouteRule,
 };
 use crate::model::premise::{self, Whereabouts};
 use crate::model::{
@@ -162,7 +162,14 @@ impl Walk<'_> {
         ways
     }
 
-    fn serve_region(&mut self, arrival: &Arrival, proxy: &Proxy, listener: &Listener, region: &Region<'_>) -> Vec<Way> {
+    /// Where one arrival's requests of a region go.
+    pub(super) fn serve_region(
+        &mut self,
+        arrival: &Arrival,
+        proxy: &Proxy,
+        listener: &Listener,
+        region: &Region<'_>,
+    ) -> Vec<Way> {
         let requests = requests(listener, region);
         let kind = match (proxy.kind, listener.app) {
             (ProxyKind::Gateway, _) => WayKind::Gateway,
@@ -174,8 +181,8 @@ impl Walk<'_> {
         let nothing = Action::Answer { status: 404, why: Name::from("no rule takes it") };
         let (then, rule) = region.rule.map_or((nothing, "ING-7"), |rule| (rule.then.clone(), rule.rule));
         let mut parts = arrival.parts.clone();
-        for check in region.rule.map(|rule| rule.checks.as_slice()).unwrap_or_default() {
-            parts = parts.into_iter().flat_map(|part| self.check(part, check, rule)).collect();
+        if let Some(rule) = region.rule {
+            parts = self.checked(parts, rule);
         }
         for written in &region.undecided {
             let doubt = Finding::if_only(rule, Proviso::Expression(written.clone()));
@@ -324,6 +331,14 @@ impl Walk<'_> {
         }
     }
 
+    /// What is left of clients when a rule has asked of them what it asks.
+    pub(super) fn checked(&self, mut parts: Vec<Part>, rule: &RouteRule) -> Vec<Part> {
+        for check in &rule.checks {
+            parts = parts.into_iter().flat_map(|part| self.check(part, check, rule.rule)).collect();
+        }
+        parts
+    }
+
     /// What the proxy asks of clients (ING-19).
     fn check(&self, part: Part, check: &Check, rule: &'static str) -> Vec<Part> {
         if !part.goes_on() {
@@ -419,7 +434,7 @@ impl Ending {
 }
 
 /// What people call the ports of a proxy's Service.
-fn usual_names(port: u16) -> &'static [&'static str] {
+pub(super) fn usual_names(port: u16) -> &'static [&'static str] {
     match port {
         80 => &["http", "http2", "web"],
         443 => &["https", "websecure"],

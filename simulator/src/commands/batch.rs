@@ -4,12 +4,14 @@
 //! answered by all processors, block by block.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::IpAddr;
 use std::sync::Mutex;
 
 use policy_core::model::{Cluster, Family, PodState, Protocol, Verdict};
 use policy_core::query::{PortAsk, Prepared, Subject, SubjectError, SubjectProblem, Target, can_prepared, placement};
+use policy_core::ways::route::{Question as Request, Url, route_all};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
@@ -146,12 +148,56 @@ struct Question<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     from: Cow<'a, str>,
-    #[serde(borrow)]
-    to: Cow<'a, str>,
+    #[serde(borrow, default)]
+    to: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     port: Option<Port<'a>>,
     #[serde(borrow, default)]
     protocol: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    url: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'a, str>>,
+    #[serde(default)]
+    headers: Option<BTreeMap<String, String>>,
+    #[serde(borrow, default)]
+    sni: Option<Cow<'a, str>>,
+}
+
+/// What a question is about.
+enum Asked<'q> {
+    /// A connection to this destination.
+    Connection(&'q str),
+    /// A request.
+    Request(Request),
+}
+
+impl Question<'_> {
+    /// What it is about; fields of both kinds together are an error.
+    fn asked(&self) -> Result<Asked<'_>, Wrong> {
+        let (to, url) = match (self.to.as_deref(), self.url.as_deref()) {
+            (Some(to), None) => (to, None),
+            (None, Some(url)) => ("", Some(url)),
+            (Some(_), Some(_)) => return Err(Wrong::new("`to` and `url` exclude each other; ask twice".to_owned())),
+            (None, None) => return Err(Wrong::new("this is no question: it has neither `to` nor `url`".to_owned())),
+        };
+        let Some(url) = url else {
+            let (method, headers, sni) = (self.method.is_some(), self.headers.is_some(), self.sni.is_some());
+            let foreign = [("method", method), ("headers", headers), ("sni", sni)].into_iter().find(|(_, is)| *is);
+            return match foreign {
+                Some((field, _)) => Err(Wrong::new(format!("`{field}` belongs to a question with `url`"))),
+                None => Ok(Asked::Connection(to)),
+            };
+        };
+        let foreign = [("port", self.port.is_some()), ("protocol", self.protocol.is_some())];
+        if let Some((field, _)) = foreign.into_iter().find(|(_, is)| *is) {
+            return Err(Wrong::new(format!("`{field}` belongs to a question with `to`; a URL has its own")));
+        }
+        let headers = self.headers.iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
+        let request =
+            Url::parse(url).and_then(|url| Request::new(url, self.method.as_deref(), headers, self.sni.as_deref()));
+        request.map(Asked::Request).map_err(|bad| Wrong::new(bad.to_string()))
+    }
 }
 
 #[derive(Deserialize)]
@@ -204,7 +250,15 @@ impl<'a> Desk<'a> {
             }
         };
         let id = question.id;
-        match self.resolve(&question, memory) {
+        let asked = match question.asked() {
+            Ok(Asked::Connection(to)) => self.resolve(&question, to, memory),
+            Ok(Asked::Request(request)) => match self.request(id, &question.from, &request, memory, out) {
+                Ok(()) => return true,
+                Err(wrong) => Err(wrong),
+            },
+            Err(wrong) => Err(wrong),
+        };
+        match asked {
             Ok((source, target)) => {
                 let parts = self.parts(&source, &target, memory);
                 self.reply(id, &parts, &[&source, &target.subject]).write(out);
@@ -217,7 +271,26 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn resolve(&self, question: &Question<'_>, memory: &mut Memory) -> Result<(Subject, Target), Wrong> {
+    /// Answers a question about a request.
+    fn request(
+        &self,
+        id: Option<&RawValue>,
+        from: &str,
+        request: &Request,
+        memory: &mut Memory,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Wrong> {
+        let source = self.subject(from, Side::Source, memory)?;
+        let asked = route_all(&self.session.analysis, &source, request)
+            .map_err(|none| Wrong { message: none.message, near: none.near })?;
+        let cluster = &self.session.analysis.cluster;
+        let caveats = self.ends.caveats(cluster, &[&Subject::Everything]);
+        let line = self.names.route_line(id, &asked, caveats);
+        line.ok_or_else(|| Wrong::new(format!("nobody called `{from}` can make a request")))?.write(out);
+        Ok(())
+    }
+
+    fn resolve(&self, question: &Question<'_>, to: &str, memory: &mut Memory) -> Result<(Subject, Target), Wrong> {
         let source = self.subject(&question.from, Side::Source, memory)?;
         let protocol = match question.protocol.as_deref() {
             None => None,
@@ -237,7 +310,7 @@ impl<'a> Desk<'a> {
                 PortAsk::of(protocol.unwrap_or_default(), name).map_err(|why| Wrong::new(why.to_owned()))?
             }
         };
-        let subject = self.subject(&question.to, Side::Destination, memory)?;
+        let subject = self.subject(to, Side::Destination, memory)?;
         Ok((source, Target { subject, port }))
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use policy_core::ids::{PodId, ServiceId};
 use policy_core::model::http::request::{bare_host, split_query};
 use policy_core::model::http::{HostMatch, PathMatch, RequestMatch, ValueMatch};
-use policy_core::model::{Name, Protocol};
+use policy_core::model::{Name, Protocol, ServiceKind};
 use policy_core::query::{PortAsk, Subject, SubjectProblem, Target};
 use policy_core::ways::dial;
 use policy_core::ways::dns::{self, Resolution};
@@ -100,7 +100,13 @@ impl Session {
     /// What a question is about; `client` asks for names in its own namespace.
     pub(crate) fn destination(&self, text: &str, client: Option<PodId>) -> Result<Destination, Failure> {
         if text.contains("://") {
-            return Url::parse(text).map(Destination::Url);
+            let url = Url::parse(text)?;
+            // DNS-6: what the cluster's DNS has is a Service to pods, whatever Ingresses say of the host.
+            let asked = client.is_some().then(|| self.destination(&format!("{}:{}", url.host, url.port), client));
+            return match asked {
+                Some(Ok(service @ Destination::Service(..))) => Ok(service),
+                _ => Ok(Destination::Url(url)),
+            };
         }
         if let Some(service) = self.service(text)? {
             return Ok(service);
@@ -133,11 +139,12 @@ impl Session {
                     (None, Some(address)) => Subject::Address(address),
                     (None, None) => return Err(unknown(error)),
                 };
-                let port = match port.map(PortAsk::parse).transpose() {
-                    Ok(port) => port.unwrap_or(PortAsk::Any),
-                    Err(why) => return Err(Failure::usage(format!("`{}`: {why}", escape(text)), "")),
-                };
-                Ok(Destination::Target(Target { subject, port }))
+                Ok(Destination::Target(Target { subject, port: asked_port(port, text)? }))
+            }
+            // SVC-16: an ExternalName that leads out of the cluster.
+            Resolution::External(name) if !resolved.through.is_empty() => {
+                let subject = Subject::Name(name);
+                Ok(Destination::Target(Target { subject, port: asked_port(port, text)? }))
             }
             Resolution::NxDomain { rule, why } if !modelled => Ok(Destination::NoName(rule, why)),
             _ => Err(unknown(error)),
@@ -177,6 +184,12 @@ impl Session {
             Some(_) if others => {
                 let message = format!("`{}` names several Services", escape(text));
                 Err(Failure::usage(message, "write it as NAMESPACE/svc/NAME"))
+            }
+            Some((_, service)) if matches!(service.kind, ServiceKind::ExternalName(_)) => {
+                let namespace = &cluster.namespaces.at(service.namespace).name;
+                let domain = &self.analysis.profile.ways.cluster_domain;
+                let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+                self.destination(&format!("{}.{namespace}.svc.{domain}{port}", service.name), None).map(Some)
             }
             Some((id, _)) => self.at_port(id, port, text).map(Some),
             None => {
@@ -218,6 +231,13 @@ impl Session {
         }
         Destination::Target(target)
     }
+}
+
+/// The port behind a name; all of them when there is none.
+fn asked_port(port: Option<&str>, text: &str) -> Result<PortAsk, Failure> {
+    let port = port.map(PortAsk::parse).transpose();
+    port.map(|port| port.unwrap_or(PortAsk::Any))
+        .map_err(|why| Failure::usage(format!("`{}`: {why}", escape(text)), ""))
 }
 
 #[cfg(test)]

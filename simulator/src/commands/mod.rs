@@ -16,6 +16,7 @@ mod profile;
 mod question;
 mod reach;
 mod reasons;
+mod route;
 mod schema;
 
 use std::io::Read;
@@ -44,6 +45,7 @@ pub(crate) fn run(
         Command::List(args) => list::run(args, &Session::open(options, stdin, output)?, format, output),
         Command::Graph(args) => graph::run(args, &Session::open(options, stdin, output)?, format, output),
         Command::Exposed(args) => exposed::run(args, &Session::open(options, stdin, output)?, format, output),
+        Command::Route(args) => route::run(args, &Session::open(options, stdin, output)?, format, output),
         Command::Matrix(args) => matrix::run(args, &Session::open(options, stdin, output)?, format, output),
         Command::Explain(args) => explain::run(args, &Session::open(options, stdin, output)?, format, output),
         Command::Batch(args) => {

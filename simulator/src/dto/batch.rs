@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::answer::{Decider, EndCondition, JudgedCell, TierRuleDto, conditions, deciding, deciding_both};
+use super::route::RouteLine;
 use super::{Effect, flag, knobs, verdict_of};
 use crate::names::Names;
 
@@ -18,6 +19,8 @@ use crate::names::Names;
 pub enum BatchLine<'a> {
     /// An answer.
     Answer(Box<Reply<'a>>),
+    /// An answer to a question with `url`.
+    Route(Box<RouteLine<'a>>),
     /// A line that could not be answered.
     Refusal(Refusal<'a>),
 }
@@ -131,7 +134,7 @@ impl<'a> Refusal<'a> {
     }
 }
 
-fn write(line: &impl Serialize, out: &mut Vec<u8>) {
+pub(super) fn write(line: &impl Serialize, out: &mut Vec<u8>) {
     // Writing plain structs into memory cannot fail.
     let _ = serde_json::to_writer(out, line);
 }

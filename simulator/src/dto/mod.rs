@@ -9,6 +9,7 @@ pub mod explain;
 pub mod graph;
 pub mod list;
 pub mod matrix;
+pub mod route;
 pub mod schema;
 pub mod way;
 

@@ -3,10 +3,10 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use super::{API_VERSION, answer, batch, coverage, explain, graph, list, matrix, way};
+use super::{API_VERSION, answer, batch, coverage, explain, graph, list, matrix, route, way};
 
 /// The kinds of documents. `BatchLine` is one line of `batch`, all others are whole outputs.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 12] = [
     "BatchLine",
     "CanAnswer",
     "CoverageAnswer",
@@ -16,6 +16,7 @@ pub const KINDS: [&str; 11] = [
     "ListAnswer",
     "MatrixAnswer",
     "PairsAnswer",
+    "RouteAnswer",
     "WhereAnswer",
     "WhoAnswer",
 ];
@@ -33,6 +34,7 @@ pub fn schema(kind: &str) -> Option<String> {
         "ListAnswer" => of::<list::ListAnswer>(),
         "MatrixAnswer" => of::<matrix::MatrixAnswer>(),
         "PairsAnswer" => of::<list::PairsAnswer>(),
+        "RouteAnswer" => of::<route::RouteAnswer>(),
         "WhereAnswer" | "WhoAnswer" => of::<answer::ReachAnswer>(),
         _ => return None,
     };

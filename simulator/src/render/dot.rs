@@ -379,13 +379,7 @@ mod tests {
     fn labels_are_quoted_for_dot() {
         assert_eq!(quoted("a\"b\\c\nd"), "\"a\\\"b\\\\c\\nd\"");
         assert_eq!(marked_up("a<b>&\"\n"), "a&lt;b&gt;&amp;&quot;<br/>");
-        assert_eq!(
-            marked_up(
-                "a
-b"
-            ),
-            "a<br/>b"
-        );
+        assert_eq!(marked_up("a\nb"), "a<br/>b");
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
 
 /// `1 file`, `2 files`, `2 policies`, `2 ways`.
 pub(crate) fn counted(count: usize, word: &str) -> String {
-    match (count, word.strip_suffix('y')) {
+    let stem = word.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    match (count, stem) {
         (1, _) => format!("{count} {word}"),
         (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
         _ => format!("{count} {word}s"),
@@ -129,6 +130,7 @@ mod tests {
         assert_eq!(counted(2, "policy"), "2 policies");
         assert_eq!(counted(2, "way"), "2 ways");
         assert_eq!(counted(0, "error"), "0 errors");
+        assert_eq!(counted(45, "way"), "45 ways");
     }
 
     #[test]

@@ -247,7 +247,7 @@ fn somebody_inside_gets_from_an_entry_what_its_packets_get() {
 
 #[test]
 fn every_address_of_a_set_of_clients_gets_what_it_gets_alone() {
-    // M-3, M-6, KP-3, KP-6, SVC-17, SVC-22, SVC-26, NP-24, W-NP, W-HP
+    // M-3, M-6, M-8, KP-3, KP-6, SVC-17, SVC-22, SVC-26, NP-24, W-NP, W-HP
     let seen: RefCell<BTreeMap<String, u64>> = RefCell::default();
     check(150, &case(1), |case| {
         compare(&seen, &case, &|_, walk, entry| {
