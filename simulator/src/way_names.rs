@@ -4,7 +4,7 @@ use policy_core::ids::{Id, ProxyId};
 use policy_core::model::http::{
     Action, App, HostMatch, Location, PathMatch, ProxyKind, Redirect, Request, RequestMatch, ValueMatch,
 };
-use policy_core::model::{AddressSet, Finding, Flag, Hop, Masquerader, Name};
+use policy_core::model::{AddressSet, Finding, Flag, Hop, Masquerader, Name, Proviso, WayKind};
 use policy_core::query::{Actor, Subject};
 use policy_core::ways::clients::Clients;
 use policy_core::ways::proxied::Served;
@@ -56,6 +56,9 @@ fn hop_text(names: &Names<'_>, hop: &Hop) -> String {
             format!("load balancer {} ({at}):{port}", names.service(*service))
         }
         Hop::Node { node: None, port, .. } => format!("any node:{}", at_port(port)),
+        Hop::Node { node: Some(node), at: Some(at), port } => {
+            format!("{} ({at}):{}", Subject::Node(*node).written(names.cluster()), at_port(port))
+        }
         Hop::Node { node: Some(node), port, .. } => {
             format!("{}:{}", Subject::Node(*node).written(names.cluster()), at_port(port))
         }
@@ -71,14 +74,22 @@ fn hop_text(names: &Names<'_>, hop: &Hop) -> String {
 }
 
 /// All hops of a way, for people.
-pub(crate) fn hops_text(names: &Names<'_>, hops: &[Hop]) -> String {
-    hops.iter().map(|hop| hop_text(names, hop)).collect::<Vec<_>>().join(" → ")
+pub(crate) fn hops_text(names: &Names<'_>, kind: WayKind, hops: &[Hop]) -> String {
+    let of_pod = matches!(kind, WayKind::HostPort | WayKind::HostNetwork);
+    let text = |hop: &Hop| match hop {
+        Hop::Node { node: None, port: Some(port), .. } if of_pod => format!("the pod's node:{port}"),
+        hop => hop_text(names, hop),
+    };
+    hops.iter().map(text).collect::<Vec<_>>().join(" → ")
 }
 
 /// What a finding depends on, for people.
 pub(crate) fn depends(finding: &Finding) -> String {
     let mut on: Vec<String> = knobs(finding.knobs).into_iter().map(str::to_owned).collect();
-    on.extend(finding.provisos.iter().map(|proviso| escape(&proviso.to_string())));
+    on.extend(finding.provisos.iter().map(|proviso| match proviso {
+        Proviso::Controller(what) => format!("not in the input: {}", escape(what)),
+        proviso => escape(&proviso.to_string()),
+    }));
     if finding.flags.contains(&Flag::Hypothetical) {
         on.push("hypothetical".to_owned());
     }

@@ -66,7 +66,10 @@ fn a_virtual_address_opens_what_its_holders_open() {
     assert!(ways(WayKind::Vip, &[]).is_empty());
     let of_service = ways(WayKind::Vip, &[("vips", "192.0.2.99=shop/web")]);
     let [way] = of_service.as_slice() else { panic!("{of_service:?}") };
-    assert_eq!((way.port, verdict(way, "203.0.113.7"), verdict(way, "198.51.100.7")), (8080, Verdict::Allowed, Verdict::Denied));
+    assert_eq!(
+        (way.port, verdict(way, "203.0.113.7"), verdict(way, "198.51.100.7")),
+        (8080, Verdict::Allowed, Verdict::Denied)
+    );
     // Of a node: its host port and the node port.
     assert_eq!(ways(WayKind::Vip, &[("vips", "192.0.2.99=node/n1")]).len(), 2);
     assert_eq!(ways(WayKind::Vip, &[("vips", "192.0.2.99=node/n2")]).len(), 1);

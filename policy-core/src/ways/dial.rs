@@ -254,10 +254,13 @@ pub fn entries_at(analysis: &Analysis, ip: IpAddr, port: u16, protocol: Protocol
         let at = At::Address(Some(ip), port);
         entries.push(Entry { kind: WayKind::Pod, protocol, at, leads: Leads::Pod(pod) });
     }
+    let is_at = |entry: &Entry| match entry.at {
+        At::Address(at, number) => (at, number) == (Some(ip), port),
+        At::NodeAddress(_, at, number) => (at, number) == (ip, port),
+        _ => false,
+    };
     entries.extend(
-        super::exposure::of_vips(analysis, ways)
-            .into_iter()
-            .filter(|entry| entry.protocol == protocol && entry.at == At::Address(Some(ip), port)),
+        super::exposure::of_vips(analysis, ways).into_iter().filter(|entry| entry.protocol == protocol && is_at(entry)),
     );
     entries
 }

@@ -86,6 +86,9 @@ impl Entry {
             }
             (At::NodeAddress(node, ip, port), _) => Hop::Node { node: Some(*node), at: Some(*ip), port: Some(*port) },
             (At::Node(node, port), _) => Hop::Node { node: *node, at: None, port: Some(*port) },
+            (At::Address(Some(at), port), Leads::HostPort(..) | Leads::Pod(_)) if self.kind == WayKind::Vip => {
+                Hop::Address { at: *at, port: *port }
+            }
             (At::Address(_, port) | At::Balancer(_, port), Leads::HostPort(pod, _) | Leads::Pod(pod)) => {
                 Hop::Pod { pod: *pod, port: *port }
             }

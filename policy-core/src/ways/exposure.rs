@@ -7,12 +7,14 @@ use rustc_hash::FxHashMap;
 use crate::analysis::Analysis;
 use crate::ids::{Id, NodeId, PodId, ProxyId};
 use crate::model::delivery::Frontend;
-use crate::model::http::{Proxy, RequestMatch};
-use crate::model::{NodePort, PodState, Verdict, WayKind, premise};
+use crate::model::http::{App, HostMatch, Proxy, RequestMatch};
+use crate::model::{NodePort, NodeView, Pod, PodState, Verdict, WayKind, premise};
 use crate::ways::Ways;
 use crate::ways::api_exposure::kubectl_proxies;
 use crate::ways::clients::{Clients, overall};
 use crate::ways::entry::{self, At, Entry, Leads};
+use crate::ways::kube_proxy::accepts_node_ports;
+use crate::ways::proxied::Served;
 use crate::ways::walk::{Walk, Way};
 
 /// All ways from outside, also those that end before a pod; the widest open first.
@@ -97,19 +99,27 @@ pub(super) fn of_vips(analysis: &Analysis, ways: &Ways) -> Vec<Entry> {
 fn of_node(analysis: &Analysis, ways: &Ways, node: NodeId, ip: IpAddr) -> Vec<Entry> {
     let cluster = &analysis.cluster;
     let mut entries = Vec::new();
-    for (id, pod) in cluster.pods.iter().filter(|(_, pod)| pod.node == Some(node)) {
+    let here = |pod: &Pod| pod.node == Some(node) && pod.state != PodState::Finished;
+    for (id, pod) in cluster.pods.iter().filter(|(_, pod)| here(pod)) {
         for (at, port) in pod.host_ports.iter().enumerate().filter(|(_, port)| port.is_at(ip)) {
             let leads = if pod.host_network { Leads::Pod(id) } else { Leads::HostPort(id, at) };
             let at = At::Address(Some(ip), port.port);
             entries.push(Entry { kind: WayKind::Vip, protocol: port.protocol, at, leads });
         }
     }
+    // KP-6: the node has the address while it holds it, and it is not its first.
+    let view = NodeView::of(cluster, node);
+    let addresses = view.addresses.iter().copied().chain([ip]).collect();
+    let view = NodeView { addresses, ..view };
+    if !accepts_node_ports(&analysis.profile.ways, ip, &view) {
+        return entries;
+    }
     for (service, object) in cluster.services.iter().filter(|(id, _)| !ways.endpoints.members(*id).is_empty()) {
         for (at, port) in object.ports.iter().enumerate() {
             let NodePort::Number(number) = port.node_port else { continue };
             let leads = Leads::Service { service, port: at, frontend: Frontend::NodePort, balancer: None };
             let protocol = port.protocol;
-            entries.push(Entry { kind: WayKind::Vip, protocol, at: At::Address(Some(ip), number), leads });
+            entries.push(Entry { kind: WayKind::Vip, protocol, at: At::NodeAddress(node, ip, number), leads });
         }
     }
     entries
@@ -121,13 +131,14 @@ fn together(analysis: &Analysis, ways: Vec<Way>) -> Vec<Way> {
     let mut known: FxHashMap<_, Vec<usize>> = FxHashMap::default();
     let mut kept: Vec<Way> = Vec::new();
     for way in ways {
-        if way.pods.is_empty() {
+        if way.pods.is_empty() && !is_bytes(way.served.as_deref()) {
             kept.push(way);
             continue;
         }
         let alike = |other: &Way| {
             let parts = way.parts.iter().map(|part| (&part.clients, &part.finding));
-            other.served == way.served && other.parts.iter().map(|part| (&part.clients, &part.finding)).eq(parts)
+            as_bytes(other.served.as_deref()) == as_bytes(way.served.as_deref())
+                && other.parts.iter().map(|part| (&part.clients, &part.finding)).eq(parts)
         };
         // A rule of a proxy tells its ways apart: many lead to one Service.
         let rule = way.served.as_ref().map(|served| (served.port, served.requests.origin.clone()));
@@ -136,6 +147,13 @@ fn together(analysis: &Analysis, ways: Vec<Way>) -> Vec<Way> {
         let twin = twins.iter().find(|at| kept.get(**at).is_some_and(&alike)).copied();
         match twin.and_then(|at| kept.get_mut(at)) {
             Some(twin) => {
+                if !way.served.as_ref().is_some_and(|served| served.requests.tls) {
+                    twin.served = way.served;
+                }
+                if twin.hops != way.hops {
+                    // Host ports of the pods of one workload: each is at its own node.
+                    twin.hops = place(twin);
+                }
                 twin.pods.extend(way.pods);
                 twin.pods.sort_unstable();
                 twin.pods.dedup();
@@ -147,6 +165,18 @@ fn together(analysis: &Analysis, ways: Vec<Way>) -> Vec<Way> {
         }
     }
     kept
+}
+
+/// Whether a proxy hands on whatever comes, be it TLS or not.
+fn is_bytes(served: Option<&Served>) -> bool {
+    served.is_some_and(|served| served.requests.app == App::Opaque && served.requests.when.host == HostMatch::Any)
+}
+
+/// What is served; of bytes, whether they happen to be TLS is no difference.
+fn as_bytes(served: Option<&Served>) -> Option<Served> {
+    let mut served = served?.clone();
+    served.requests.tls &= !is_bytes(Some(&served));
+    Some(served)
 }
 
 /// The hops of a way; of a way that begins at the node of a pod, without the node.

@@ -22,6 +22,7 @@ pub mod kube_proxy;
 pub mod kubectl_proxy;
 mod nodes;
 pub mod proxied;
+mod proxied_names;
 mod ready;
 pub mod requests;
 pub mod route;

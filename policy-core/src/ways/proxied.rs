@@ -2,23 +2,26 @@
 //! GW-16).
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use crate::ids::{PodId, ProxyId};
-use crate::model::delivery::{Endpoint, PortRef};
+use crate::ids::{NodeId, PodId, ProxyId};
+use crate::model::delivery::{Endpoint, Frontend, PortRef};
 use crate::model::http::{
-    Action, App, Backend, BackendTarget, Check, Listener, Proxy, ProxyKind, ProxyPods, ProxyPort, Request,
+    Action, App, Backend, BackendTarget, Check, Dial, Listener, Proxy, ProxyKind, ProxyPods, ProxyPort, Request,
     RequestMatch, RouteOrigin, RouteRule,
 };
 use crate::model::premise::{self, Whereabouts};
 use crate::model::{
-    AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, Party, Protocol, Proviso, Verdict, WayKind,
+    AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, Party, Protocol, Proviso, TrafficPolicy,
+    Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Part, best, split};
 use crate::ways::dial::is_tried;
 use crate::ways::entry::{self, At, Entry, Leads};
-use crate::ways::forward::{connection, destination, usable};
+use crate::ways::forward::{Standing, Treatment, connection, destination, treatment, usable};
+use crate::ways::nodes::Reach;
 use crate::ways::requests::{Region, partition};
 use crate::ways::walk::{Walk, Way};
 
@@ -99,7 +102,11 @@ impl Walk<'_> {
                 }
                 if arrivals.is_empty() {
                     // ING-28: nobody can get there.
-                    let nothing = Finding::of(Verdict::NoRoute, rule);
+                    let is_ready = |pod: &PodId| self.analysis.cluster.pods.at(*pod).ready != Some(false);
+                    let nothing = match pods.iter().any(is_ready) {
+                        true => Finding::of(Verdict::NoRoute, rule),
+                        false => Finding::of(Verdict::NoListener, "ING-28"),
+                    };
                     return bare(vec![Part::start(clients.clone(), rule).and(nothing)]);
                 }
                 arrivals
@@ -130,7 +137,8 @@ impl Walk<'_> {
                     .filter(|entry| matches!(entry.leads, Leads::Service { port, .. } if is_port(port))),
             );
         }
-        for pod in pods {
+        // ING-28: one that is not ready serves nobody.
+        for pod in pods.iter().filter(|pod| cluster.pods.at(**pod).ready != Some(false)) {
             let of_pod = entry::of_pod(self.analysis, *pod).into_iter();
             entries.extend(of_pod.filter(|entry| {
                 entry.protocol == port.protocol && matches!(entry.at, At::Node(_, number) if number == port.port)
@@ -185,7 +193,8 @@ impl Walk<'_> {
         let first = arrival.parts.iter().find_map(|part| part.legs.first());
         let protocol = first.map_or(Protocol::Tcp, |leg| leg.flow.protocol);
         let nothing = Action::Answer { status: 404, why: Name::from("no rule takes it") };
-        let (then, rule) = region.rule.map_or((nothing, "ING-7"), |rule| (rule.then.clone(), rule.rule));
+        let none = if proxy.kind == ProxyKind::Gateway { "GW-7" } else { "ING-7" };
+        let (then, rule) = region.rule.map_or((nothing, none), |rule| (rule.then.clone(), rule.rule));
         let mut parts = arrival.parts.clone();
         if let Some(rule) = region.rule {
             parts = self.checked(parts, rule);
@@ -246,24 +255,22 @@ impl Walk<'_> {
     }
 
     /// From the proxy to the endpoints of a backend (ING-14).
-    fn reach_backend(
+    pub(super) fn reach_backend(
         &mut self,
         arrival: &Arrival,
         parts: &[Part],
         proxy: &Proxy,
         backend: &Backend,
-    ) -> Vec<(Option<Hop>, Ending)> {
-        let (service, at) = match &backend.target {
-            BackendTarget::Service { service, port, .. } => (*service, *port),
-            // ING-15: whoever the name stands for; policies of the proxy's own pods may have a say.
+    ) -> Vec<(Vec<Hop>, Ending)> {
+        let (service, at, dial) = match &backend.target {
+            BackendTarget::Service { service, port, dial } => (*service, *port, *dial),
             BackendTarget::External { service, port } => {
-                let hop = Some(Hop::Service { service: *service, at: None, port: *port });
-                return vec![(hop, Ending { port: *port, ..Ending::nowhere(parts.to_vec()) })];
+                return self.reach_named(arrival, parts, proxy, backend, (*service, *port));
             }
             BackendTarget::Invalid { rule, .. } => {
                 let nobody = Finding::of(Verdict::NoListener, rule);
                 let parts = parts.iter().map(|part| part.clone().and(nobody.clone())).collect();
-                return vec![(None, Ending::nowhere(parts))];
+                return vec![(Vec::new(), Ending::nowhere(parts))];
             }
         };
         let cluster = &self.analysis.cluster;
@@ -271,7 +278,7 @@ impl Walk<'_> {
             return Vec::new();
         };
         let (number, protocol) = (port.port, port.protocol);
-        let hop = Some(Hop::Service { service, at: None, port: number });
+        let hop = vec![Hop::Service { service, at: None, port: number }];
         let mut groups: BTreeMap<_, (Endpoint, u16, Vec<PodId>, Vec<Family>)> = BTreeMap::new();
         for family in Family::ALL {
             for (endpoint, number) in usable(self.endpoints.of(cluster, PortRef { service, port: at }, family)) {
@@ -294,14 +301,24 @@ impl Walk<'_> {
         for (endpoint, number, mut pods, families) in groups.into_values() {
             let Some(target) = destination(self.analysis, &endpoint) else { continue };
             let mut after = Vec::new();
+            let mut flows = Vec::new();
+            for family in &families {
+                let flow = connection(target, *family, protocol, number, None, None);
+                flows.extend(self.dialled_by_proxy(
+                    arrival,
+                    PortRef { service, port: at },
+                    dial,
+                    (flow, endpoint.node),
+                ));
+            }
             for part in parts {
                 if !part.goes_on() {
                     after.push(part.clone());
-                    continue;
+                } else if flows.is_empty() {
+                    after.push(part.clone().and(Finding::of(Verdict::NoListener, "KP-4")));
                 }
-                for family in &families {
-                    let flow = connection(target, *family, protocol, number, None, None);
-                    after.push(self.as_proxy(arrival, proxy, part, flow));
+                for flow in flows.iter().filter(|_| part.goes_on()) {
+                    after.push(self.as_proxy(arrival, proxy, part, *flow));
                 }
             }
             pods.sort_unstable();
@@ -312,8 +329,53 @@ impl Walk<'_> {
         reached
     }
 
+    /// The connections to an endpoint that come of how a proxy dials a Service: its endpoints, or what nodes make of
+    /// the Service's own address or node port (ING-14, ING-21, KP-3).
+    fn dialled_by_proxy(
+        &mut self,
+        arrival: &Arrival,
+        port: PortRef,
+        dial: Dial,
+        (flow, there): (Flow, Option<NodeId>),
+    ) -> Vec<Flow> {
+        let cluster = &self.analysis.cluster;
+        let Some(service) = cluster.services.get(port.service) else { return vec![flow] };
+        let (frontend, policy) = match dial {
+            Dial::Endpoints => return vec![flow],
+            Dial::ClusterIp => (Frontend::ClusterIp, service.internal_policy),
+            Dial::NodePort => (Frontend::NodePort, service.external_policy),
+        };
+        let pod = arrival.pod.map(|pod| cluster.pods.at(pod));
+        let standing = match pod {
+            Some(pod) if pod.host_network => Standing::Host,
+            Some(_) => Standing::Pod,
+            None => Standing::Other,
+        };
+        let here = pod.and_then(|pod| pod.node);
+        let Treatment { scope, masquerade } = treatment(self.analysis, frontend, policy, standing);
+        if scope == TrafficPolicy::Local && here.zip(there).is_some_and(|(here, there)| here != there) {
+            return Vec::new();
+        }
+        let address = service.address(flow.family).filter(|_| dial == Dial::ClusterIp);
+        let number = service.ports.get(port.port as usize).map(|port| port.port);
+        let flow = Flow { dialled: address.zip(number).map(|(ip, number)| SocketAddr::new(ip, number)), ..flow };
+        let by = |by: Masquerader| Flow { masqueraded_by: Some(by), ..flow };
+        match (masquerade, dial, here) {
+            (false, ..) => vec![flow],
+            (true, Dial::ClusterIp, Some(node)) => vec![by(Masquerader::Node(node))],
+            (true, ..) => {
+                let pod = match flow.destination {
+                    Party::Pod(pod) => Some(pod),
+                    _ => None,
+                };
+                let nodes = self.nodes(Reach::Nobody, |_, _| AddressSet::empty());
+                nodes.receivers(self.analysis, pod).into_iter().map(|node| by(node.node)).collect()
+            }
+        }
+    }
+
     /// The proxy's own connection, in place of the client's (NP-26).
-    fn as_proxy(&mut self, arrival: &Arrival, proxy: &Proxy, part: &Part, flow: Flow) -> Part {
+    pub(super) fn as_proxy(&mut self, arrival: &Arrival, proxy: &Proxy, part: &Part, flow: Flow) -> Part {
         match (&proxy.pods, arrival.pod) {
             (_, Some(pod)) => self.judging.step_as(part, &Flow { source: Party::Pod(pod), ..flow }),
             // ING-21: all of its addresses must get through, or it takes the backend for dead.
@@ -425,16 +487,16 @@ impl Walk<'_> {
 }
 
 /// Where a way ends.
-struct Ending {
-    pods: Vec<PodId>,
-    address: Option<std::net::IpAddr>,
-    port: u16,
-    parts: Vec<Part>,
+pub(super) struct Ending {
+    pub(super) pods: Vec<PodId>,
+    pub(super) address: Option<std::net::IpAddr>,
+    pub(super) port: u16,
+    pub(super) parts: Vec<Part>,
 }
 
 impl Ending {
     /// It leads nowhere.
-    fn nowhere(parts: Vec<Part>) -> Self {
+    pub(super) fn nowhere(parts: Vec<Part>) -> Self {
         Self { pods: Vec::new(), address: None, port: 0, parts }
     }
 }

@@ -211,7 +211,7 @@ pub(crate) fn table(rows: &[&Row], names: &Names<'_>, wide: bool, all: bool) -> 
                 port.into(),
                 names.actors(&[clients], wide).into(),
                 way.kind.id().into(),
-                hops_text(names, &way.hops).into(),
+                hops_text(names, way.kind, &way.hops).into(),
                 way.served.as_ref().map(|served| requests_text(served, wide)).unwrap_or_default().into(),
                 depends(&part.finding).into(),
             ];

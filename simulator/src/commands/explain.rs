@@ -134,7 +134,7 @@ impl Writer<'_> {
     }
 
     fn way(&self, Row { from, way }: &Row, output: &mut Output<'_>) -> io::Result<()> {
-        let hops = hops_text(&self.names, &way.hops);
+        let hops = hops_text(&self.names, way.kind, &way.hops);
         let end = match (way.pods.is_empty(), way.address) {
             (false, _) => format!(" → {}:{}", self.names.actors(&[Actor::Pods(way.pods.clone())], self.wide), way.port),
             (true, Some(address)) => format!(" → {address}:{}", way.port),

@@ -163,6 +163,8 @@ pub(crate) fn remark_text(remark: Flag) -> &'static str {
         Flag::HostNetwork => "one end is on the host's network, where policies do not act (NP-22)",
         Flag::SelfTraffic => "a pod always reaches itself (NP-18)",
         Flag::OwnNode => "a pod and its own node always reach each other (NP-19)",
-        Flag::RouteAssumed => "this is what policies say of a packet that arrives at the pod; whether one does, ways tell (M-8)",
+        Flag::RouteAssumed => {
+            "this is what policies say of a packet that arrives at the pod; whether one does, ways tell (M-8)"
+        }
     }
 }
