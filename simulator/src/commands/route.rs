@@ -248,7 +248,7 @@ impl Page<'_> {
         sorted.sort_by_key(|way| std::cmp::Reverse(merit(way)));
         let shown = if self.wide { sorted.len() } else { SHOWN };
         for way in sorted.iter().take(shown) {
-            writeln!(output.stdout, "{pad}    {} {}", way.kind.id(), hops_text(self.names, &way.hops))?;
+            writeln!(output.stdout, "{pad}    {} {}", way.kind.id(), hops_text(self.names, way.kind, &way.hops))?;
             for part in &way.parts {
                 self.part(part, way.parts.len() > 1, depth, output)?;
             }
