@@ -1,6 +1,6 @@
 //! Which pods a selector selects, without asking each pod: an index by namespace and label.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::ids::{IdVec, NamespaceId, PodId};
 use crate::model::{LabelSet, Name, Operator, Pod, Selector};
@@ -12,7 +12,7 @@ struct Alike {
     pods: Vec<PodId>,
 }
 
-/// Pods by namespace and label. Pods whose labels share one allocation, as those of one owner mostly do, are looked at
+/// Pods by namespace and label, for certain selectors and no others. Pods whose labels share one allocation, as those of one owner mostly do, are looked at
 /// once.
 #[derive(Clone, Debug, Default)]
 pub struct PodIndex {
@@ -22,12 +22,19 @@ pub struct PodIndex {
 }
 
 impl PodIndex {
-    /// The index of these pods.
+    /// The index of these pods. Only `selectors`, in their namespaces, may be asked later: what none of them reads is
+    /// left out.
     #[must_use]
-    pub fn new(pods: &IdVec<PodId, Pod>) -> Self {
+    pub fn new<'s>(pods: &IdVec<PodId, Pod>, selectors: impl IntoIterator<Item = (NamespaceId, &'s Selector)>) -> Self {
+        let mut wanted: FxHashMap<NamespaceId, FxHashSet<&Name>> = FxHashMap::default();
+        for (namespace, selector) in selectors {
+            let keys = selector.requirements().iter().map(|requirement| &requirement.key);
+            wanted.entry(namespace).or_default().extend(keys);
+        }
         let mut index = Self::default();
         let mut known: FxHashMap<(NamespaceId, usize), usize> = FxHashMap::default();
         for (id, pod) in pods.iter() {
+            let Some(keys) = wanted.get(&pod.namespace) else { continue };
             let next = index.groups.len();
             let place = *known.entry((pod.namespace, pod.labels.allocation())).or_insert(next);
             if let Some(group) = index.groups.get_mut(place) {
@@ -36,7 +43,7 @@ impl PodIndex {
             }
             index.groups.push(Alike { labels: pod.labels.clone(), pods: vec![id] });
             index.spaces.entry(pod.namespace).or_default().push(place);
-            for (key, value) in pod.labels.iter() {
+            for (key, value) in pod.labels.iter().filter(|(key, _)| keys.contains(key)) {
                 index.labels.entry((pod.namespace, key.clone(), value.clone())).or_default().push(place);
             }
         }

@@ -14,6 +14,8 @@ use policy_core::compile::compile;
 use policy_core::compile::connections::{connections, count_admitted};
 use policy_core::ids::PodId;
 use policy_core::model::{Cluster, Family, Flow, Judge, Party, Profile, Protocol};
+use policy_core::ways::Ways;
+use policy_core::ways::exposure::exposures;
 
 /// Questions of one round of point questions.
 const QUESTIONS: usize = 1_000;
@@ -49,7 +51,7 @@ fn cluster(scale: &Scale) -> Cluster {
         let _ = writeln!(errors, "{}", loaded.describe(error));
     }
     assert!(errors.is_empty(), "the cluster is broken:\n{errors}");
-    assert_eq!(loaded.cluster.pods.len() as u64, scale.pods(), "every pod arrives");
+    assert_eq!(loaded.cluster.pods.len() as u64, scale.pods() + scale.proxy_pods(), "every pod arrives");
     loaded.cluster
 }
 
@@ -119,6 +121,24 @@ fn growth(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Ways of a tenth of 10,000 Services, 10,000 Ingress paths and 2,000 HTTPRoutes, and of twice as many: building their
+/// indices, and finding all that is open to the outside.
+fn ways(criterion: &mut Criterion) {
+    let tenth = Scale { services: 1_000, ingress_paths: 1_000, http_routes: 200, ..huge_tenth() };
+    let double = Scale { services: 2_000, ingress_paths: 2_000, http_routes: 400, ..tenth.clone() };
+    let mut group = criterion.benchmark_group("ways");
+    for (name, scale) in [("x1", tenth), ("x2", double)] {
+        let analysis = Analysis::new(cluster(&scale), Profile::default());
+        group.bench_function(BenchmarkId::new("indices", name), |bencher| {
+            bencher.iter(|| Ways::new(black_box(&analysis.cluster), &analysis.profile));
+        });
+        group.bench_function(BenchmarkId::new("exposures", name), |bencher| {
+            bencher.iter(|| exposures(black_box(&analysis), &analysis.ways));
+        });
+    }
+    group.finish();
+}
+
 fn short() -> Criterion {
     Criterion::default()
         .sample_size(10)
@@ -129,6 +149,6 @@ fn short() -> Criterion {
 criterion_group! {
     name = benches;
     config = short();
-    targets = engine, growth
+    targets = engine, growth, ways
 }
 criterion_main!(benches);

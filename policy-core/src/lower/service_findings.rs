@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diagnostic::Diagnostic;
 use crate::ids::{IdVec, NodeId, PodId, ServiceId};
@@ -50,7 +50,9 @@ impl Things<'_> {
         if !self.services.values().any(|service| by_name(&service)) {
             return;
         }
-        let index = PodIndex::new(self.pods);
+        let selectors = self.services.values().filter(by_name);
+        let selectors = selectors.filter_map(|service| Some((service.namespace, service.selector.as_ref()?)));
+        let index = PodIndex::new(self.pods, selectors);
         for service in self.services.values().filter(by_name) {
             let Some(selector) = &service.selector else { continue };
             let pods = index.selected(service.namespace, selector);
@@ -143,25 +145,31 @@ impl Things<'_> {
             let is_here = labels.next() == Some("svc") && labels.next().is_some();
             is_here.then(|| names.get(&(Name::from(space), Name::from(name))).copied()).flatten()
         };
-        for (start, service) in names.values() {
-            let mut at = *service;
-            for _ in 0..names.len() {
-                let Some((id, service)) = next(at) else { break };
-                if id == *start {
-                    let message = format!("the name of `{}` leads back to itself", self.name(service));
-                    let help = "nothing answers there: let `externalName` end at a name outside, or at another Service";
-                    context.report(Diagnostic::warning("SVC-16", service.span, message).help(help));
+        // Each name is followed once: where a walk meets itself, there is a circle.
+        let mut seen: FxHashSet<ServiceId> = FxHashSet::default();
+        let mut circular: FxHashSet<ServiceId> = FxHashSet::default();
+        for start in names.values() {
+            let (mut at, mut walk) = (Some(*start), Vec::new());
+            while let Some((id, service)) = at {
+                if !seen.insert(id) {
+                    circular.extend(walk.iter().skip_while(|on| **on != id));
                     break;
                 }
-                at = service;
+                walk.push(id);
+                at = next(service);
             }
+        }
+        for (_, service) in names.values().filter(|(id, _)| circular.contains(id)) {
+            let message = format!("the name of `{}` leads back to itself", self.name(service));
+            let help = "nothing answers there: let `externalName` end at a name outside, or at another Service";
+            context.report(Diagnostic::warning("SVC-16", service.span, message).help(help));
         }
     }
 
     /// HP-7: one port of a node for a pod and for a Service.
     fn ports_of_nodes(&self, context: &mut Context) {
         let mut taken: BTreeMap<(Protocol, u16), (&Service, Option<IpAddr>)> = BTreeMap::new();
-        let addresses: Vec<IpAddr> =
+        let addresses: FxHashSet<IpAddr> =
             self.nodes.values().flat_map(|node| node.addresses.iter().map(|address| address.ip)).collect();
         for service in self.services.values() {
             let on_a_node = service.external_ips.iter().find(|ip| addresses.contains(ip));

@@ -35,7 +35,7 @@ pub fn to_pods(analysis: &Analysis, clients: &Clients, pods: &[PodId], port: &Po
 }
 
 /// Whether clients can use an entry at all: nobody outside asks for a Service's own address unless it is routed.
-fn is_tried(analysis: &Analysis, clients: &Clients, entry: &Entry) -> bool {
+pub(super) fn is_tried(analysis: &Analysis, clients: &Clients, entry: &Entry) -> bool {
     let routable = !analysis.profile.ways.service_cidr_routable.is_empty();
     !matches!(clients, Clients::Outside(_)) || routable || entry.kind != WayKind::ClusterIp
 }

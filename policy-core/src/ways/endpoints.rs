@@ -42,7 +42,9 @@ impl Endpoints {
     }
 
     fn compute(&mut self, cluster: &Cluster, profile: &Profile) {
-        let index = PodIndex::new(&cluster.pods);
+        let services = cluster.services.values();
+        let selectors = services.filter_map(|service| Some((service.namespace, service.selector.as_ref()?)));
+        let index = PodIndex::new(&cluster.pods, selectors);
         let nodes_are_written = cluster.nodes.values().any(|node| node.is_written);
         for ((_, service), members) in cluster.services.iter().zip(&mut self.members) {
             let Some(selector) = &service.selector else { continue };

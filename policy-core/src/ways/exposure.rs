@@ -1,7 +1,8 @@
 //! Everything that can be reached from outside the cluster (W-LB … W-GW).
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use rustc_hash::FxHashMap;
 
 use crate::analysis::Analysis;
 use crate::ids::{Id, NodeId, PodId, ProxyId};
@@ -127,18 +128,24 @@ fn of_node(analysis: &Analysis, ways: &Ways, node: NodeId, ip: IpAddr) -> Vec<En
 /// Ways that differ in nothing but the pods of one workload, as one.
 fn together(analysis: &Analysis, ways: Vec<Way>) -> Vec<Way> {
     let workload = |way: &Way| way.pods.first().map(|pod| analysis.cluster.pods.at(*pod).workload);
-    let mut known: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    let mut known: FxHashMap<_, Vec<usize>> = FxHashMap::default();
     let mut kept: Vec<Way> = Vec::new();
     for way in ways {
+        if way.pods.is_empty() && !is_bytes(way.served.as_deref()) {
+            kept.push(way);
+            continue;
+        }
         let alike = |other: &Way| {
             let parts = way.parts.iter().map(|part| (&part.clients, &part.finding));
             as_bytes(other.served.as_deref()) == as_bytes(way.served.as_deref())
                 && other.parts.iter().map(|part| (&part.clients, &part.finding)).eq(parts)
         };
-        let key = (workload(&way), way.kind, way.protocol, way.port, place(&way), way.address);
+        // A rule of a proxy tells its ways apart: many lead to one Service.
+        let rule = way.served.as_ref().map(|served| (served.port, served.requests.origin.clone()));
+        let key = (workload(&way), way.kind, way.protocol, way.port, place(&way), way.address, rule);
         let twins = known.entry(key).or_default();
         let twin = twins.iter().find(|at| kept.get(**at).is_some_and(&alike)).copied();
-        match twin.and_then(|at| kept.get_mut(at)).filter(|_| !way.pods.is_empty() || is_bytes(way.served.as_deref())) {
+        match twin.and_then(|at| kept.get_mut(at)) {
             Some(twin) => {
                 if !way.served.as_ref().is_some_and(|served| served.requests.tls) {
                     twin.served = way.served;

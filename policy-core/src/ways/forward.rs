@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::analysis::Analysis;
-use crate::ids::{NodeId, PodId};
+use crate::ids::NodeId;
 use crate::model::delivery::{Endpoint, Frontend};
 use crate::model::way_profile::{DetectLocal, KubeProxyMode, NodeAddressesPublic};
 use crate::model::{
@@ -72,44 +72,6 @@ pub(super) fn usable_on_own_nodes(mut endpoints: Vec<(Endpoint, u16)>) -> Vec<(E
     endpoints.retain(|(endpoint, _)| endpoint.node.is_some() || endpoint.given.is_none());
     endpoints.sort_by_key(|(endpoint, _)| endpoint.node);
     endpoints.chunk_by(|(a, _), (b, _)| a.node == b.node).flat_map(|here| usable(here.to_vec())).collect()
-}
-
-/// A node that may masquerade a client from outside on its way to an endpoint, and who gets to that node.
-#[derive(Clone, Debug)]
-pub(super) struct Receiver {
-    pub(super) node: Masquerader,
-    pub(super) from: AddressSet,
-}
-
-/// The nodes that may receive a connection from outside to an endpoint, alike ones once: the endpoint's own, and
-/// others. `from` = who gets to a node.
-pub(super) fn receivers(
-    analysis: &Analysis,
-    pod: Option<PodId>,
-    from: &dyn Fn(Option<NodeId>) -> AddressSet,
-) -> Vec<Receiver> {
-    let cluster = &analysis.cluster;
-    let own = pod.and_then(|pod| cluster.pods.at(pod).node);
-    let mut receivers = Vec::new();
-    if pod.is_some() {
-        receivers.push(Receiver { node: Masquerader::OwnNode, from: from(own) });
-    }
-    let others: Vec<NodeId> = cluster.nodes.ids().filter(|node| Some(*node) != own).collect();
-    match (own, pod) {
-        (Some(_), _) | (_, None) if !cluster.nodes.is_empty() => {
-            let mut known: Vec<(crate::compile::NodeColumns, AddressSet)> = Vec::new();
-            for node in others {
-                let alike = (analysis.compiled.node_columns(node), from(Some(node)));
-                if !known.contains(&alike) {
-                    receivers.push(Receiver { node: Masquerader::Node(node), from: alike.1.clone() });
-                    known.push(alike);
-                }
-            }
-        }
-        _ if cluster.nodes.len() == 1 => {}
-        _ => receivers.push(Receiver { node: Masquerader::OtherNode, from: from(None) }),
-    }
-    receivers
 }
 
 /// Who outside gets to the addresses of a node that `is_open` takes; of some node, when it is not known (KP-6, W-NP,

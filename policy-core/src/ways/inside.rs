@@ -74,8 +74,7 @@ impl Walk<'_> {
 
     /// The node that has an address.
     pub(super) fn holder(&self, ip: IpAddr) -> Option<NodeId> {
-        let nodes = &self.analysis.cluster.nodes;
-        nodes.iter().find(|(_, node)| node.addresses.iter().any(|address| address.ip == ip)).map(|(id, _)| id)
+        self.holders.get(&ip).copied()
     }
 
     /// What dialling an entry means, as far as the input tells; `on` = the node on which the client is, if it shares

@@ -20,6 +20,7 @@ pub mod ingress;
 mod inside;
 pub mod kube_proxy;
 pub mod kubectl_proxy;
+mod nodes;
 pub mod proxied;
 mod proxied_names;
 mod ready;

@@ -18,8 +18,10 @@ use crate::model::{
     Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Part, best, split};
+use crate::ways::dial::is_tried;
 use crate::ways::entry::{self, At, Entry, Leads};
-use crate::ways::forward::{self, Standing, Treatment, connection, destination, treatment, usable};
+use crate::ways::forward::{Standing, Treatment, connection, destination, treatment, usable};
+use crate::ways::nodes::Reach;
 use crate::ways::requests::{Region, partition};
 use crate::ways::walk::{Walk, Way};
 
@@ -83,12 +85,12 @@ impl Walk<'_> {
             }
             ProxyPods::Pods(pods) => {
                 let mut arrivals = Vec::new();
-                let routable = !self.analysis.profile.ways.service_cidr_routable.is_empty();
-                let inside = matches!(clients, Clients::Party(_));
-                for entry in self.entries_of_proxy(pods, port) {
-                    if entry.kind == WayKind::ClusterIp && !inside && !routable {
-                        continue;
-                    }
+                let mut entries = self.entries_of_proxy(pods, port);
+                // An address that nobody asks for tells something only where there is no other.
+                if entries.iter().any(|entry| is_tried(self.analysis, clients, entry)) {
+                    entries.retain(|entry| is_tried(self.analysis, clients, entry));
+                }
+                for entry in entries {
                     for way in self.enter(clients, &entry) {
                         let pod = way.pods.iter().copied().find(|pod| pods.contains(pod));
                         if pod.is_none() && !way.pods.is_empty() {
@@ -330,7 +332,7 @@ impl Walk<'_> {
     /// The connections to an endpoint that come of how a proxy dials a Service: its endpoints, or what nodes make of
     /// the Service's own address or node port (ING-14, ING-21, KP-3).
     fn dialled_by_proxy(
-        &self,
+        &mut self,
         arrival: &Arrival,
         port: PortRef,
         dial: Dial,
@@ -366,8 +368,8 @@ impl Walk<'_> {
                     Party::Pod(pod) => Some(pod),
                     _ => None,
                 };
-                let nodes = forward::receivers(self.analysis, pod, &|_| AddressSet::empty());
-                nodes.into_iter().map(|node| by(node.node)).collect()
+                let nodes = self.nodes(Reach::Nobody, |_, _| AddressSet::empty());
+                nodes.receivers(self.analysis, pod).into_iter().map(|node| by(node.node)).collect()
             }
         }
     }

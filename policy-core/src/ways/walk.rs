@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use crate::analysis::Analysis;
 use crate::compile::PodColumns;
@@ -17,10 +20,11 @@ use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
 use crate::ways::entry::{At, Entry, Leads};
 use crate::ways::forward::{
-    self, Receiver, Standing, Treatment, connection, destination, treatment, usable, usable_on_own_nodes,
+    self, Standing, Treatment, connection, destination, treatment, usable, usable_on_own_nodes,
 };
 use crate::ways::inside::{End, Taken};
 use crate::ways::kube_proxy::accepts_node_ports;
+use crate::ways::nodes::{Nodes, Reach, Receiver};
 use crate::ways::proxied::Served;
 
 /// A way to one destination, for all who may take it.
@@ -62,13 +66,22 @@ pub struct Walk<'a> {
     pub(super) analysis: &'a Analysis,
     pub(super) endpoints: &'a Endpoints,
     pub(super) judging: Judging<'a>,
+    pub(super) nodes: FxHashMap<Reach, Rc<Nodes>>,
+    /// The node of each address.
+    pub(super) holders: FxHashMap<IpAddr, NodeId>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk in an analysis.
     #[must_use]
     pub fn new(analysis: &'a Analysis, endpoints: &'a Endpoints) -> Self {
-        Self { analysis, endpoints, judging: Judging::new(analysis) }
+        let mut holders = FxHashMap::default();
+        for (id, node) in analysis.cluster.nodes.iter() {
+            for address in &node.addresses {
+                holders.entry(address.ip).or_insert(id);
+            }
+        }
+        Self { analysis, endpoints, judging: Judging::new(analysis), nodes: FxHashMap::default(), holders }
     }
 
     /// All of the outside.
@@ -135,7 +148,8 @@ impl<'a> Walk<'a> {
             Clients::Party(party) if is_direct => self.taken(*party, entry),
             _ => None,
         };
-        let parts = self.arriving(clients, &self.getting_at(entry, None), rule_of(entry.kind));
+        let from = self.from(entry, None);
+        let parts = self.arriving(clients, &from, rule_of(entry.kind));
         let mut parts: Vec<Part> = match taken {
             Some(_) => parts,
             None => parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect(),
@@ -281,7 +295,8 @@ impl<'a> Walk<'a> {
             let is_open = !reached(step.group.endpoint.node).is_empty();
             return if is_open { vec![self.judging.step_as(part, &flow)] } else { nobody("KP-6") };
         }
-        let nodes = forward::receivers(self.analysis, step.group.endpoint.pod, &reached);
+        let nodes = self.nodes(Reach::Opens(flow.family), |walk, node| walk.opens_node_port(node, flow.family));
+        let nodes = nodes.receivers(self.analysis, step.group.endpoint.pod);
         let mut parts = Vec::new();
         for node in nodes.into_iter().filter(|node| !node.from.is_empty()) {
             let replaced = self.judging.step_as(part, &Flow { masqueraded_by: Some(node.node), ..flow });
@@ -315,16 +330,19 @@ impl<'a> Walk<'a> {
         }
         if !masquerade {
             let here = match step.policy {
-                TrafficPolicy::Local => self.getting_at(step.entry, step.group.endpoint.node),
-                TrafficPolicy::Cluster => self.getting_at(step.entry, None),
+                TrafficPolicy::Local => self.from(step.entry, step.group.endpoint.node),
+                TrafficPolicy::Cluster => self.from(step.entry, None),
             };
             let [inside, _] = split(part.clone(), &here, |_| Some(true));
             return inside.iter().flat_map(|part| self.judging.step(part, &flow)).collect();
         }
         let mut parts = Vec::new();
         let receivers = match fixed {
-            Some(node) => vec![Receiver { node: Masquerader::Node(node), from: self.getting_at(step.entry, fixed) }],
-            None => forward::receivers(analysis, step.group.endpoint.pod, &|node| self.getting_at(step.entry, node)),
+            Some(node) => {
+                let from = Rc::new(self.getting_at(step.entry, fixed));
+                vec![Receiver { node: Masquerader::Node(node), from }]
+            }
+            None => self.nodes_of(step.entry).receivers(analysis, step.group.endpoint.pod),
         };
         for receiver in receivers {
             let [inside, _] = split(part.clone(), &receiver.from, |_| Some(true));
@@ -362,7 +380,8 @@ impl<'a> Walk<'a> {
         } else if step.entry.kind == WayKind::NodePort && step.entry.node().is_none() {
             // KP-8: the port of another node, where the client is a stranger unless the cluster's range tells.
             let far = self.far(standing);
-            for receiver in forward::receivers(analysis, step.group.endpoint.pod, &|_| AddressSet::empty()) {
+            let nodes = self.nodes(Reach::Nobody, |_, _| AddressSet::empty());
+            for receiver in nodes.receivers(analysis, step.group.endpoint.pod) {
                 let other = match receiver.node {
                     Masquerader::Node(other) if Some(other) != node => Some(other),
                     Masquerader::OwnNode if step.group.endpoint.node != node => step.group.endpoint.node,

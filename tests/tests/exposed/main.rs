@@ -10,7 +10,7 @@
 //! Without `for` there is no proxy; without `from` it is meant for all of the outside that speaks IPv4; without `if` it depends on
 //! nothing. `as` (who the destination takes the client for) and `by` are compared where they are given.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "a test that asks nothing says so")]
 
 mod articles;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Name;
 use crate::model::http::{HostMatch, PathMatch, Request, RequestMatch, ValueMatch};
+use crate::ways::requests::overlap::covers;
 use crate::ways::requests::texts::{Found, Universe, find};
 
 /// Whether there is such a request.
@@ -43,6 +44,10 @@ type Values<'a> = (Vec<&'a ValueMatch>, Vec<&'a ValueMatch>);
 ///
 /// Guess one request; if a negative takes it, leave that one by one of its parts and guess again.
 pub(super) fn solve(positive: &[&RequestMatch], negative: &[&RequestMatch]) -> Solution {
+    // The most common way to be empty, seen without an automaton.
+    if negative.iter().any(|taken| positive.iter().any(|when| covers(taken, when))) {
+        return Solution::Empty;
+    }
     let named = positive.iter().chain(negative).flat_map(|when| when.methods.iter().cloned());
     let mut methods: BTreeSet<Name> = named.chain(METHODS.map(Name::from)).collect();
     methods.retain(|method| positive.iter().all(|when| when.methods.is_empty() || when.methods.contains(method)));

@@ -141,3 +141,77 @@ fn rules_of_one_rank_contest_what_both_take() {
     router.rules.iter_mut().for_each(|rule| rule.lane = 0);
     assert_eq!(count(&router), [(0, 0), (1, 0), (0, 0)]);
 }
+
+#[test]
+fn a_match_covers_another_only_if_it_takes_all_of_its_requests() {
+    use crate::ways::requests::overlap::covers;
+    let name = Name::from;
+    let hosts = [
+        HostMatch::Any,
+        HostMatch::Exact(name("a.b.c")),
+        HostMatch::Exact(name("b.c")),
+        HostMatch::OneLabel(name("b.c")),
+        HostMatch::Labels(name("b.c")),
+        HostMatch::Labels(name("c")),
+    ];
+    let paths = [
+        PathMatch::Any,
+        PathMatch::Exact(name("/a")),
+        PathMatch::Exact(name("/a/b")),
+        PathMatch::Elements(name("")),
+        PathMatch::Elements(name("/a")),
+        PathMatch::Elements(name("/a/b")),
+        PathMatch::Characters(name("/")),
+        PathMatch::Characters(name("/a")),
+        PathMatch::Characters(name("/a/")),
+        PathMatch::Characters(name("/ab")),
+    ];
+    let asked_hosts = [None, Some("a.b.c"), Some("x.b.c"), Some("y.x.b.c"), Some("b.c"), Some("c"), Some("d")];
+    let asked_paths = ["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/abc", "/ab/c", "/b"];
+    let takes = |when: &RequestMatch, host: Option<&str>, path: &str| {
+        when.matches(host, &Request::get(host, path)) == Some(true)
+    };
+    let all: Vec<RequestMatch> =
+        hosts.iter().flat_map(|host| paths.iter().map(|path| on(host.clone(), path.clone()))).collect();
+    let mut covered = 0;
+    for one in &all {
+        for other in all.iter().filter(|other| covers(one, other)) {
+            covered += 1;
+            for host in asked_hosts {
+                for path in asked_paths.iter().filter(|path| takes(other, host, path)) {
+                    assert!(takes(one, host, path), "{one:?} covers {other:?}, but {host:?} {path}");
+                }
+            }
+        }
+    }
+    assert!(covered > all.len() * 4, "{covered} pairs");
+    // Conditions that the other does not have.
+    let post = RequestMatch { methods: vec![name("POST")], ..RequestMatch::everything() };
+    let header = vec![(name("x"), ValueMatch::Present)];
+    let tenant = RequestMatch { headers: header, ..RequestMatch::everything() };
+    for narrow in [&post, &tenant] {
+        assert_eq!((covers(narrow, &all[0]), covers(&all[0], narrow), covers(narrow, narrow)), (false, true, true));
+    }
+}
+
+#[test]
+fn the_index_of_hosts_misses_none_that_overlaps() {
+    use crate::ways::requests::overlap::{Hosts, overlap};
+    let names = ["c", "b.c", "a.b.c", "x.c", "ab.c", "d.a.b.c", "y"];
+    let each = names
+        .map(Name::from)
+        .map(|name| [HostMatch::Exact(name.clone()), HostMatch::OneLabel(name.clone()), HostMatch::Labels(name)]);
+    let hosts = [HostMatch::Any].into_iter().chain(each.into_iter().flatten());
+    let router = router(hosts.map(|host| on(host, PathMatch::Any)).collect());
+    let index = Hosts::new(&router.rules);
+    let mut passed_over = 0;
+    for rule in &router.rules {
+        let near: Vec<usize> = index.near(&rule.when.host).collect();
+        assert!(near.is_sorted());
+        for (at, other) in router.rules.iter().enumerate() {
+            assert!(near.contains(&at) || !overlap(&rule.when, &other.when), "{:?} {:?}", rule.when, other.when);
+            passed_over += usize::from(!near.contains(&at));
+        }
+    }
+    assert!(passed_over > router.rules.len() * 5, "{passed_over}");
+}

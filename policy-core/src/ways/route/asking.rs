@@ -114,20 +114,25 @@ pub fn together(asked: &[(Asker, Vec<Answer>)]) -> Finding {
     all.unwrap_or_else(|| Finding::of(Verdict::NoRoute, "M-2"))
 }
 
-/// Whether no address of those who may come as far as a backend is stopped on all ways.
+/// Whether every address gets to a backend on some way. A family for which there is no route at all does not count
+/// (NP-30).
 fn for_all(answers: &[Answer]) -> bool {
     let backends = answers.iter().flat_map(|answer| &answer.choices).filter_map(|choice| match &choice.then {
         Then::Forward(backends) => Some(backends),
         _ => None,
     });
     let counting = backends.flatten().filter(|backend| !backend.mirror && backend.weight != Some(0));
-    let (mut through, mut all) = (AddressSet::empty(), AddressSet::empty());
+    let (mut through, mut routed, mut all) = (AddressSet::empty(), AddressSet::empty(), AddressSet::empty());
     for part in counting.flat_map(|backend| &backend.ways).flat_map(|way| &way.parts) {
         let Part { clients: Clients::Outside(addresses), finding, .. } = part else { continue };
         all = all.union(addresses);
+        if finding.verdict != Verdict::NoRoute {
+            routed = routed.union(addresses);
+        }
         if finding.verdict == Verdict::Allowed {
             through = through.union(addresses);
         }
     }
-    all.difference(&through).is_empty()
+    let meant = |family: &Family| !routed.of(*family).is_empty();
+    Family::ALL.iter().filter(|family| meant(family)).all(|family| all.of(*family).difference(&through).is_empty())
 }
