@@ -46,6 +46,11 @@ impl Asked {
         (first.verdict, if same { first.rule } else { "M-3" })
     }
 
+    /// Whether somebody gets through.
+    pub(crate) fn is_open(&self) -> bool {
+        self.outcomes.iter().any(Finding::is_open)
+    }
+
     /// The rows to show: those that somebody gets through, or all when nobody does.
     pub(crate) fn shown(&self) -> Vec<&Row> {
         let is_open = |row: &&Row| overall(&row.way.parts).is_some_and(Finding::is_open);

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
             }
         }
     }
-    if !wayless.is_empty() {
+    if !wayless.is_empty() && asked.as_ref().is_none_or(|asked| !asked.is_open()) {
         writeln!(output.stdout, "\n{}", by_ways::POLICIES_ALONE)?;
         match (wayless.as_slice(), port) {
             ([part], Some(PortAsk::Number(..) | PortAsk::Name(..))) => {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use policy_core::ids::{PodId, ServiceId};
 use policy_core::model::http::request::{bare_host, split_query};
 use policy_core::model::http::{HostMatch, PathMatch, RequestMatch, ValueMatch};
-use policy_core::model::{Name, Protocol, ServiceKind};
+use policy_core::model::{Name, NodeAddress, NodeAddressKind, Protocol, ServiceKind, WayKind};
 use policy_core::query::{PortAsk, Subject, SubjectProblem, Target};
 use policy_core::ways::dial;
 use policy_core::ways::dns::{self, Resolution};
@@ -228,6 +228,19 @@ impl Session {
             && !dial::is_plain(&self.analysis, *ip, *port, *protocol)
         {
             return Destination::Address(*ip, *port, *protocol);
+        }
+        // A node at a node port or a host port: by its first public address, or its first one.
+        if let (Subject::Node(node), PortAsk::Number(protocol, port)) = (&target.subject, &target.port) {
+            let passes_on = |at: &&NodeAddress| {
+                let entries = dial::entries_at(&self.analysis, at.ip, *port, *protocol);
+                entries.iter().any(|entry| matches!(entry.kind, WayKind::NodePort | WayKind::HostPort))
+            };
+            let addresses = self.analysis.cluster.nodes.at(*node).addresses.iter();
+            let taken: Vec<&NodeAddress> = addresses.filter(passes_on).collect();
+            let public = taken.iter().find(|at| at.kind == NodeAddressKind::External).or(taken.first());
+            if let Some(at) = public {
+                return Destination::Address(at.ip, *port, *protocol);
+            }
         }
         Destination::Target(target)
     }

@@ -70,13 +70,14 @@ pub(crate) fn run(
         if let Destination::NoName(rule, why) = &destination {
             writeln!(output.stdout, "{verdict}  {} → {}  {rule}\n  {}", args.from, args.to, escape(why))?;
         }
+        let is_open = asked.as_ref().is_some_and(Asked::is_open);
         if let Some(asked) = asked.filter(|asked| !asked.outcomes.is_empty()) {
             if !parts.is_empty() {
                 writeln!(output.stdout)?;
             }
             writer.ways(&asked, (verdict, rule), args, output)?;
         }
-        if !wayless.is_empty() {
+        if !wayless.is_empty() && !is_open {
             writeln!(output.stdout, "\n{}\n", by_ways::POLICIES_ALONE)?;
             writer.all(&wayless, output)?;
         }
