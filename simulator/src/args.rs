@@ -303,7 +303,7 @@ The host is a name that Ingresses or Gateways serve, the name or address of a Se
 balancer, a node or a pod, or the API server with a URL of its proxy.
 Exit status: 0 the request reaches a backend, 1 it does not, or not for sure, 2 there is no answer.")]
 pub struct RouteArgs {
-    /// The URL: http://HOST[:PORT][/PATH][?QUERY], or https
+    /// The URL: `http://HOST[:PORT][/PATH][?QUERY]`, or https
     pub url: String,
     /// Who makes the request
     #[arg(long, value_name = "WHO", default_value = "internet")]
