@@ -40,7 +40,11 @@ spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]}
 
 /// The ways of a kind under these knobs.
 fn ways(kind: WayKind, knobs: &[(&str, &str)]) -> Vec<Way> {
-    let loaded = load([("shop.yaml".to_owned(), SHOP.to_owned())]);
+    ways_in(SHOP, kind, knobs)
+}
+
+fn ways_in(text: &str, kind: WayKind, knobs: &[(&str, &str)]) -> Vec<Way> {
+    let loaded = load([("shop.yaml".to_owned(), text.to_owned())]);
     assert_eq!(loaded.errors().map(|error| loaded.describe(error)).collect::<Vec<_>>(), [""; 0]);
     let mut profile = Profile::default();
     for (knob, value) in knobs {
@@ -101,4 +105,24 @@ fn only_routed_addresses_get_to_pods_and_cluster_addresses() {
         assert_ne!(verdict(way, "203.0.113.7"), Verdict::NoRoute);
         assert_eq!(verdict(way, "203.0.113.77"), Verdict::NoRoute);
     }
+}
+
+#[test]
+fn a_load_balancer_is_pending_only_where_an_api_server_says_so() {
+    // SVC-21
+    let untold = SHOP.replace("status: {loadBalancer: {ingress: [{ip: 192.0.2.50}]}}", "status: {loadBalancer: {}}");
+    let by_server = untold.replace(
+        "metadata: {name: web, namespace: shop}\nspec:\n  type",
+        "metadata: {name: web, namespace: shop, uid: a-b, resourceVersion: '7'}\nspec:\n  type",
+    );
+    assert_ne!(untold, by_server);
+    let of = |text: &str| {
+        let ways = ways_in(text, WayKind::LoadBalancer, &[]);
+        let [way] = ways.as_slice() else { panic!("{ways:?}") };
+        (verdict(way, "203.0.113.7"), way.parts.iter().map(|part| part.finding.rule).collect::<Vec<_>>())
+    };
+    assert_eq!(of(&untold).0, Verdict::Allowed);
+    let (pending, rules) = of(&by_server);
+    assert_eq!(pending, Verdict::NoRoute);
+    assert!(rules.contains(&"SVC-21"), "{rules:?}");
 }

@@ -381,7 +381,10 @@ impl Draft<'_> {
             context
                 .report(Diagnostic::warning("SVC-21", self.place(first.span), message).help("read the Service again"));
         }
+        let metadata = &self.object.metadata;
+        let by_server = metadata.uid.is_some() && metadata.resource_version.is_some();
         LoadBalancer {
+            is_pending: by_server && points.is_empty(),
             ingress: points.iter().filter_map(|point| self.point(point, context)).collect(),
             source_ranges: ranges.iter().filter_map(|text| self.range(&text.value, text.span, context)).collect(),
             annotated_ranges: annotated_ranges.unwrap_or_default(),

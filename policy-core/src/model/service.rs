@@ -71,6 +71,8 @@ pub enum Exposure {
 pub struct LoadBalancer {
     /// `status.loadBalancer.ingress`; empty = pending, or not told.
     pub ingress: Vec<LoadBalancerIngress>,
+    /// Whether an API server says that there is no address yet (SVC-21). A manifest alone does not tell.
+    pub is_pending: bool,
     /// `loadBalancerSourceRanges`; empty = everybody (SVC-22).
     pub source_ranges: Vec<IpNet>,
     /// The annotation of old, which the provider's firewall alone reads, when the field is empty (SVC-22).

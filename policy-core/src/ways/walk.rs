@@ -158,7 +158,11 @@ impl<'a> Walk<'a> {
         if let Some(claimed) = self.claimed(entry, frontend, port_ref).filter(|_| taken.is_none()) {
             parts = parts.into_iter().map(|part| part.and(claimed.clone())).collect();
         }
-        if entry.kind == WayKind::NodePort && forward::is_unaddressed(analysis, None)
+        let is_pending = object.load_balancer().is_some_and(|balancer| balancer.is_pending);
+        if is_pending && matches!(entry.at, At::Balancer(None, _)) {
+            let nowhere = Finding::of(Verdict::NoRoute, "SVC-21");
+            parts = parts.into_iter().map(|part| part.and(nowhere.clone())).collect();
+        } else if entry.kind == WayKind::NodePort && forward::is_unaddressed(analysis, None)
             || matches!(entry.at, At::Balancer(None, _) | At::AnyNode(None))
         {
             parts.iter_mut().for_each(hypothetical);
