@@ -60,7 +60,7 @@ fn entries(analysis: &Analysis, ways: &Ways) -> Vec<Entry> {
     }
     for (id, pod) in cluster.pods.iter().filter(|(_, pod)| pod.state != PodState::Finished) {
         if pod.host_network || !pod.host_ports.is_empty() || !analysis.profile.ways.pod_cidr_routable.is_empty() {
-            entries.extend(entry::of_pod(analysis, id));
+            entries.extend(entry::of_pod(analysis, id, None));
         }
     }
     entries.extend(of_vips(analysis, ways));

@@ -138,22 +138,11 @@ impl Walk<'_> {
         }
         // ING-28: one that is not ready serves nobody.
         for pod in pods.iter().filter(|pod| cluster.pods.at(**pod).ready != Some(false)) {
-            let of_pod = entry::of_pod(self.analysis, *pod).into_iter();
+            // A controller on the host's network need not declare what it listens on.
+            let of_pod = entry::of_pod(self.analysis, *pod, Some((port.protocol, port.port))).into_iter();
             entries.extend(of_pod.filter(|entry| {
                 entry.protocol == port.protocol && matches!(entry.at, At::Node(_, number) if number == port.port)
             }));
-            // A controller on the host's network need not declare what it listens on.
-            let object = cluster.pods.at(*pod);
-            let declared = object.declares(port.protocol, port.port);
-            if object.host_network && !declared {
-                let at = At::Node(object.node, port.port);
-                entries.push(Entry {
-                    kind: WayKind::HostNetwork,
-                    protocol: port.protocol,
-                    at,
-                    leads: Leads::Pod(*pod),
-                });
-            }
         }
         entries
     }
