@@ -180,8 +180,7 @@ Examples:
   portolan can internet shop/web:https -f k8s/       a port by its name
   portolan can shop/web kube-system/dns:53/udp -f k8s/
   portolan can shop/web www.example.org:443 -f k8s/  what DNS gives for a name outside
-  portolan can user/alice shop/cart:8080 -f k8s/     through the API server's proxies, by port-forward,
-                                                     exec and the like
+  portolan can user/alice shop/cart:8080 -f k8s/     by the API server's proxies, port-forward, exec
   portolan can 'shop/*' 10.0.0.0/8:443 -f k8s/ -o wide
       Every pod of a namespace to every address of a CIDR: the exact partition, and an example
       flow for each part.
