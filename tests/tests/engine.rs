@@ -10,7 +10,7 @@ use policy_core::compile::connections::{Connections, connections, count_admitted
 use policy_core::compile::groups::{GroupId, Role};
 use policy_core::compile::ports::PortValue;
 use policy_core::ids::PodId;
-use policy_core::model::{Family, Flow, Hit, Judge, Party, Profile, Verdict, leg, premise};
+use policy_core::model::{Cluster, Family, Flow, Hit, Judge, Party, Profile, Verdict, leg, premise};
 use policy_core::query::between;
 use policy_core::spec::Spec;
 use proptest::prelude::*;
@@ -58,39 +58,95 @@ proptest! {
 
     #[test]
     fn connections_are_what_pairs_say(case in prop_oneof![case(1), tiered_case(1)]) {
-        let analysis = Analysis::new(case.cluster, case.profile);
-        let all = connections(&analysis.compiled, &analysis.cluster, &analysis.profile);
-        let values = expand(&all);
-        let nothing = PortValue::default();
-        for (from, source) in all.groups.iter() {
-            for (to, destination) in all.groups.iter() {
-                for family in Family::ALL {
-                    let value = values.get(&(from, to, family)).unwrap_or(&nothing);
-                    if !source.role.meets(destination.role) {
-                        prop_assert_eq!(value, &nothing);
+        connects_as_pairs_do(case.cluster, case.profile)?;
+    }
+}
+
+fn connects_as_pairs_do(cluster: Cluster, profile: Profile) -> Result<(), TestCaseError> {
+    let analysis = Analysis::new(cluster, profile);
+    let all = connections(&analysis.compiled, &analysis.cluster, &analysis.profile);
+    let values = expand(&all);
+    let nothing = PortValue::default();
+    for (from, source) in all.groups.iter() {
+        for (to, destination) in all.groups.iter() {
+            for family in Family::ALL {
+                let value = values.get(&(from, to, family)).unwrap_or(&nothing);
+                if !source.role.meets(destination.role) {
+                    prop_assert_eq!(value, &nothing);
+                    continue;
+                }
+                for (a, b) in
+                    members(&all, from).into_iter().flat_map(|a| members(&all, to).into_iter().map(move |b| (a, b)))
+                {
+                    let speaks =
+                        |party| premise::families(&analysis.cluster, &analysis.profile, party).contains(&family);
+                    if !speaks(a) || !speaks(b) || a == b {
                         continue;
                     }
-                    for (a, b) in members(&all, from).into_iter().flat_map(|a| members(&all, to).into_iter().map(move |b| (a, b))) {
-                        let speaks = |party| premise::families(&analysis.cluster, &analysis.profile, party).contains(&family);
-                        if !speaks(a) || !speaks(b) || a == b {
-                            continue;
-                        }
-                        let pair = between(&analysis, a, b, family);
-                        let host = matches!(source.role, Role::HostPod | Role::Node) || matches!(destination.role, Role::HostPod | Role::Node);
-                        if host && exempt(&analysis, a, b) {
-                            continue;
-                        }
-                        let (got, wanted) = (
-                            (&pair.allowed, &pair.undefined, &pair.conditional),
-                            (&value.certain, &value.possible, &value.learned),
-                        );
-                        prop_assert_eq!(got, wanted, "{:?} {:?} {:?}", a, b, family);
+                    let pair = between(&analysis, a, b, family);
+                    let host = matches!(source.role, Role::HostPod | Role::Node)
+                        || matches!(destination.role, Role::HostPod | Role::Node);
+                    if host && exempt(&analysis, a, b) {
+                        continue;
                     }
+                    let (got, wanted) = (
+                        (&pair.allowed, &pair.undefined, &pair.conditional),
+                        (&value.certain, &value.possible, &value.learned),
+                    );
+                    prop_assert_eq!(got, wanted, "{:?} {:?} {:?}", a, b, family);
                 }
             }
         }
-        prop_assert_eq!(all.groups.values().map(|group| group.pods.len()).sum::<usize>(),
-            analysis.cluster.pods.values().filter(|pod| pod.state != policy_core::model::PodState::Finished).count());
+    }
+    prop_assert_eq!(
+        all.groups.values().map(|group| group.pods.len()).sum::<usize>(),
+        analysis.cluster.pods.values().filter(|pod| pod.state != policy_core::model::PodState::Finished).count()
+    );
+    Ok(())
+}
+
+#[test]
+fn policies_of_one_priority_may_agree_that_it_is_up_to_dns() {
+    // CNP-2, CNP-10: whichever of the two comes first, names decide about 10.0.0.0. Alone, what comes after them says
+    // the more the one way, nothing the other.
+    let pass = |cidr: &str| format!("{{action: Pass, to: [{{networks: [{cidr}]}}]}}");
+    let accept = |name: &str| format!("{{action: Accept, to: [{{domainNames: [{name}]}}]}}");
+    let deny = "{action: Deny, to: [{namespaces: {}}, {networks: [0.0.0.0/0]}]}";
+    let policy = |name: &str, tier: &str, rules: &[&str]| {
+        format!(
+            "apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {{name: {name}}}
+spec: {{tier: {tier}, priority: 0, subject: {{namespaces: {{}}}}, egress: [{}]}}
+---
+",
+            rules.join(", ")
+        )
+    };
+    let pods = "apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: a}
+spec: {containers: [{name: app}]}
+status: {podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: somewhere, namespace: a}
+spec: {containers: [{name: app}]}
+---
+";
+    let baseline = policy("names", "Baseline", &[&accept("kubernetes.io"), &accept("'*.cluster.local'"), deny]);
+    let tie = policy("t1", "Admin", &[&pass("10.0.0.0/8")])
+        + &policy("t2", "Admin", &[&accept("example.org"), &accept("'*.a.svc.cluster.local'")]);
+    let doubted = policy("t1", "Admin", &[&pass("10.0.0.0/8"), &accept("'*.a.svc.cluster.local'"), deny]);
+    for admin in [tie, doubted] {
+        let cluster = fixtures::load(&format!("{pods}{admin}{baseline}"));
+        let outside = Party::Address("10.0.0.0".parse().unwrap());
+        let pod = cluster.pods.iter().find(|(_, pod)| &*pod.name == "p").map(|(id, _)| Party::Pod(id)).unwrap();
+        let flow = Flow::direct(pod, outside, Family::V4, policy_core::model::Protocol::Tcp, 1);
+        let profile = Profile::default();
+        assert_eq!(Spec::new(&cluster, &profile).judge(&flow).verdict, Verdict::Conditional);
+        connects_as_pairs_do(cluster, profile).unwrap();
     }
 }
 

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::compile::effects::{Hits, names, taken};
 use crate::compile::kinds::{Kind, Kinds, Signatures};
 use crate::compile::table::Term;
-use crate::compile::tiers::{Chain, Effect, Step, Suffix};
+use crate::compile::tiers::{Algebra, Chain, Effect, Step, Suffix};
 use crate::compile::values::Values;
 use crate::compile::{BlockId, CellId, ChainId, Compiled, PeersId, PortTableId, ProfileId, SourceKindId, ValueId};
 use crate::ids::{Id, IdVec};
@@ -279,7 +279,10 @@ impl<'a> Cuts<'a> {
                 let value = suffix.value(values);
                 values.governed(compiled, value)
             };
-            let effect = Effect { floor: end(floor), ceiling: end(ceiling) };
+            let (floor, ceiling) = (end(floor), end(ceiling));
+            // Nothing that sources are admitted by is up to DNS (CNP-10).
+            let learned = values.choose(&values.learned(), &ceiling, &floor);
+            let effect = Effect { floor, learned, ceiling };
             let known = sorted.effects.iter().position(|known| *known == effect);
             let at = known.unwrap_or(sorted.effects.len());
             if known.is_none() {

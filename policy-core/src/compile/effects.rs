@@ -37,7 +37,7 @@ impl<'a> Effects<'a> {
     pub(super) fn of(&mut self, values: &mut Values, id: ChainId, hits: &Hits, table: Option<PortTableId>) -> Effect {
         let chain = self.compiled.table.chains.at(id);
         if chain.is_empty() {
-            return Effect { floor: values.nothing(), ceiling: values.everything() };
+            return values.untouched();
         }
         let own = self.peers.at(id);
         let hits: Hits = hits.iter().copied().filter(|(peers, _)| own.binary_search(peers).is_ok()).collect();
@@ -46,12 +46,12 @@ impl<'a> Effects<'a> {
             return *known;
         }
         let (_, hits, table) = &key;
-        let (nothing, everything) = (values.nothing(), values.everything());
+        let Effect { floor, learned, ceiling } = values.untouched();
         let mut fold = |next: ValueId| {
             let value = chain.fold(values, |values, step| taken(self.compiled, values, step, hits, *table), &next);
             values.governed(self.compiled, value)
         };
-        let effect = Effect { floor: fold(nothing), ceiling: fold(everything) };
+        let effect = Effect { floor: fold(floor), learned: fold(learned), ceiling: fold(ceiling) };
         self.known.insert(key, effect);
         effect
     }

@@ -154,6 +154,14 @@ impl PortValue {
         Self { certain, possible, knobs, learned }
     }
 
+    /// What is in the set of these ports.
+    #[must_use]
+    pub fn within(&self, ports: &PortSet) -> Self {
+        let [certain, possible, learned] =
+            [&self.certain, &self.possible, &self.learned].map(|set| set.intersection(ports));
+        Self::new(certain, &possible, &learned, self.knobs)
+    }
+
     /// What is in one of two sets.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

@@ -136,7 +136,7 @@ impl<'a> Scenes<'a> {
         }
         let (hits, table) = &key;
         let mut effects: FxHashMap<ChainId, Effect> = FxHashMap::default();
-        let nothing_done = Effect { floor: values.nothing(), ceiling: values.everything() };
+        let nothing_done = values.untouched();
         for chain in &self.used {
             let effect = self.effects.of(values, *chain, hits, *table);
             if effect != nothing_done {

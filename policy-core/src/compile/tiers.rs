@@ -1,7 +1,7 @@
 //! Tiers of cluster-wide policies as chains of steps, folded from the last to the first (CNP-1 … CNP-4).
 //!
-//! The fold works on single questions and on sets of ports alike. What a tier makes of a question is linear in what
-//! comes after it: its [`Effect`] is known once it is known for "nothing after it" and for "everything".
+//! The fold works on single questions and on sets of ports alike. What a tier makes of anything that may come after it
+//! is known by what it makes of "nothing", of "everything" and of "it depends on DNS": its [`Effect`].
 
 use crate::compile::ports::PortValue;
 use crate::compile::table::Term;
@@ -35,6 +35,9 @@ pub(super) struct Chain {
 pub(super) struct Effect {
     /// When nothing is let through after it.
     pub(super) floor: ValueId,
+    /// When everything is, if DNS says so. It does not follow from the others: where both doubt, policies of one
+    /// priority may still agree that it is up to DNS (CNP-2, CNP-10).
+    pub(super) learned: ValueId,
     /// When everything is.
     pub(super) ceiling: ValueId,
 }
@@ -318,6 +321,14 @@ pub(super) fn agree(one: &PortValue, other: &PortValue) -> PortValue {
         false => KnobSet::one(Knob::EqualPriority).union(one.knobs).union(other.knobs),
     };
     PortValue { certain, possible, knobs, learned }
+}
+
+/// What is left of `next` after a tier that makes `floor` of nothing, `ceiling` of everything and `learned` of what is up
+/// to DNS.
+pub(super) fn compose(next: &PortValue, [floor, learned, ceiling]: [&PortValue; 3]) -> PortValue {
+    let others = next.learned.complement();
+    let rest = choose(&next.within(&others), &ceiling.within(&others), &floor.within(&others));
+    learned.within(&next.learned).union(&rest)
 }
 
 fn sum<const N: usize>(sets: [PortSet; N]) -> PortSet {

@@ -8,7 +8,7 @@ use crate::compile::table::Term;
 use crate::compile::tiers::{self, Algebra, Effect};
 use crate::compile::{Compiled, PortExprId, PortNameId, PortTableId, ValueId};
 use crate::ids::{Id, IdVec};
-use crate::model::{Hit, Name, Protocol};
+use crate::model::{Doubts, Hit, Name, Protocol};
 
 /// Port values by id.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(super) struct Values {
     under: FxHashMap<(ValueId, Hit), ValueId>,
     chosen: FxHashMap<(ValueId, ValueId, ValueId), ValueId>,
     agreed: FxHashMap<(ValueId, ValueId), ValueId>,
+    applied: FxHashMap<(Effect, ValueId), ValueId>,
     /// The numbers of each port list.
     fixed: IdVec<PortExprId, ValueId>,
     /// The names of each port list.
@@ -32,6 +33,7 @@ impl Values {
         let mut interner = Interner::default();
         interner.intern(PortValue::default());
         interner.intern(PortValue::all());
+        interner.intern(PortValue::all().under(Hit::Maybe(Doubts::DNS)));
         let mut known: Interner<PortNameId, (Protocol, Name)> = Interner::default();
         let mut value =
             |value: PortValue| interner.intern(if compiled.sctp_policy { value } else { value.with_unknown_sctp() });
@@ -48,6 +50,7 @@ impl Values {
             under: FxHashMap::default(),
             chosen: FxHashMap::default(),
             agreed: FxHashMap::default(),
+            applied: FxHashMap::default(),
             fixed,
             names,
             tables,
@@ -62,6 +65,16 @@ impl Values {
         ValueId::from_index(1)
     }
 
+    /// Every port, if DNS says so.
+    pub(super) fn learned(&self) -> ValueId {
+        ValueId::from_index(2)
+    }
+
+    /// What a tier does that does nothing.
+    pub(super) fn untouched(&self) -> Effect {
+        Effect { floor: self.nothing(), learned: self.learned(), ceiling: self.everything() }
+    }
+
     /// What is left of `next` after a tier with this effect.
     pub(super) fn apply(&mut self, effect: Effect, next: ValueId) -> ValueId {
         if next == self.everything() {
@@ -70,10 +83,20 @@ impl Values {
         if next == self.nothing() {
             return effect.floor;
         }
-        if effect.floor == self.nothing() && effect.ceiling == self.everything() {
+        if effect == self.untouched() {
             return next;
         }
-        self.choose(&next, &effect.ceiling, &effect.floor)
+        if self.get(next).learned.is_empty() {
+            return self.choose(&next, &effect.ceiling, &effect.floor);
+        }
+        if let Some(known) = self.applied.get(&(effect, next)) {
+            return *known;
+        }
+        let parts = [effect.floor, effect.learned, effect.ceiling].map(|id| self.get(id));
+        let value = tiers::compose(self.get(next), parts);
+        let id = self.interner.intern(value);
+        self.applied.insert((effect, next), id);
+        id
     }
 
     pub(super) fn get(&self, id: ValueId) -> &PortValue {
