@@ -306,6 +306,7 @@ Examples:
   portolan route http://shop.example.com/cart -f k8s/
   portolan route https://shop.example.com/ --method POST --header 'X-Version: two' -f k8s/
   portolan route http://web.shop.svc.cluster.local:8080/ --from shop/api -f k8s/
+  portolan route https://k8s.example.com/api/v1/namespaces/shop/services/cart:80/proxy/ --from user/alice -f k8s/
   portolan route https://203.0.113.10/ --header 'Host: shop.example.com' --sni shop.example.com -f k8s/
 
 The host is a name that Ingresses or Gateways serve, the name or address of a Service, a load

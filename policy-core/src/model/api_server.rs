@@ -64,7 +64,10 @@ pub enum UrlError {
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Form => "the URL is not `/api/v1/namespaces/NAMESPACE/services/NAME/proxy/…` or the same with pods",
+            Self::Form => {
+                "the URL is not `/api/v1/namespaces/NAMESPACE/services/NAME/proxy/…` or the same with pods, or \
+                           `/api/v1/nodes/NAME/proxy/…`"
+            }
             Self::Segment => "the name is not written as `NAME`, `NAME:PORT` or `http:NAME:PORT`",
             Self::Escape => "`%` must be followed by two hexadecimal digits",
         })

@@ -9,6 +9,7 @@ use crate::model::api_server::{ApiWay, Proxied, ProxyUrl, Transport};
 use crate::model::{AccessRequest, Name, Party, Pod, Protocol, Rights, Service, ServicePort, User, Verdict, WayKind};
 use crate::query::PortAsk;
 use crate::ways::api_server::{ApiServer, KUBELET, Target, asked_by, better, verdict_of, worse};
+use crate::ways::ready::find_service;
 
 /// The methods that have a verb of their own, the most harmless first (API-2).
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -190,6 +191,36 @@ impl<'a> ApiClient<'a> {
         way.into_iter().map(|way| UserWay { node: Some(id), ..way }).collect()
     }
 
+    /// What becomes of a request for one URL of the proxies, spelled as it is (API-1): with this method, or with the
+    /// first that is granted.
+    ///
+    /// # Errors
+    /// What becomes of it where nothing is there.
+    pub fn at_url(&self, url: &ProxyUrl, method: Option<&str>) -> Result<UserWay, ApiWay> {
+        let methods = method.map_or_else(|| METHODS.to_vec(), |method| vec![method]);
+        let method = self.best(&methods, |method| vec![asked_by(method, url)]).copied().unwrap_or("GET");
+        let way = self.server.handed_on(&self.rights, method, url, |_| true);
+        let cluster = self.server.cluster;
+        let node = || cluster.nodes.iter().find(|(_, node)| node.name == url.name).map(|(id, _)| id);
+        let means = match url.kind {
+            _ if way.legs.is_empty() => None,
+            Proxied::Service => self.means_of_service(url),
+            Proxied::Pod => Some(Means::PodProxy),
+            Proxied::Node => Some(Means::NodeProxy),
+        };
+        let Some(means) = means else { return Err(way) };
+        let node = if means == Means::NodeProxy { node() } else { None };
+        Ok(UserWay { request: format!("{method} {}", written(url)), node, ..found(means, way) })
+    }
+
+    fn means_of_service(&self, url: &ProxyUrl) -> Option<Means> {
+        let cluster = self.server.cluster;
+        let id = find_service(cluster, url.namespace.as_deref().unwrap_or_default(), &url.name)?;
+        let ports = &cluster.services.at(id).ports;
+        let named = ports.iter().find(|port| port.name == url.port || port.port.to_string() == *url.port);
+        named.map(|port| Means::ServiceProxy(id, port.port))
+    }
+
     fn pod_proxy(&self, id: PodId, pod: &Pod, number: u16) -> Option<UserWay> {
         let namespace = &self.server.cluster.namespaces.at(pod.namespace).name;
         let mut segments = spellings(&pod.name, &number.to_string());
@@ -359,7 +390,11 @@ fn url(kind: Proxied, namespace: Option<&Name>, name: &Name, segment: &str) -> P
 
 fn written(url: &ProxyUrl) -> String {
     let space = url.namespace.as_ref().map(|space| format!("namespaces/{space}/")).unwrap_or_default();
-    format!("/api/v1/{space}{}/{}/proxy/", url.kind.resource(), url.segment)
+    let (kind, segment, path) = (url.kind.resource(), &url.segment, &url.path);
+    match url.legacy {
+        false => format!("/api/v1/{space}{kind}/{segment}/proxy{path}"),
+        true => format!("/api/v1/proxy/{space}{kind}/{segment}{path}"),
+    }
 }
 
 /// A way to the pods that its connections lead to.

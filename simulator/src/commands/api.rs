@@ -10,6 +10,7 @@ use policy_core::query::{Actor, PortAsk, Target, clients};
 use policy_core::ways::api_rights::{doors, may_enter};
 use policy_core::ways::api_server::ApiServer;
 use policy_core::ways::api_users::{ApiClient, Means, UserWay, outcome};
+use policy_core::ways::route::{Question as Request, Url, api_url};
 
 use super::destination::Destination;
 use super::question::{is_document, tone};
@@ -111,7 +112,12 @@ fn grouped(ways: Vec<UserWay>) -> Vec<UserWay> {
 }
 
 /// Asks for every way of a user to a destination.
-pub(crate) fn ask(session: &Session, client: &ApiClient<'_>, destination: &Destination) -> Result<Found, Failure> {
+/// `to` is how the destination is written.
+pub(crate) fn ask(
+    session: &Session,
+    client: &ApiClient<'_>,
+    (to, destination): (&str, &Destination),
+) -> Result<Found, Failure> {
     match destination {
         Destination::Target(target) => Ok(to_target(session, client, target)),
         Destination::Service(service, port) => {
@@ -140,11 +146,37 @@ pub(crate) fn ask(session: &Session, client: &ApiClient<'_>, destination: &Desti
         }
         Destination::NoName(rule, why) => Ok(Found::nothing(rule, Verdict::NoListener, why.clone())),
         Destination::Url(_) => {
-            let help = "ask about what is behind it: NAMESPACE/svc/NAME:PORT or NAMESPACE/NAME:PORT. For the URL itself, ask \
-                        from where the user sits, such as `internet`";
-            Err(Failure::usage("a user of the API server asks for pods, Services and nodes, not for URLs", help))
+            let request = Url::parse(to).and_then(|url| Request::new(url, None, [], None));
+            let request = request.map_err(|bad| Failure::usage(escape(&bad.message), bad.help))?;
+            at_url(session, client, &request, None)
         }
     }
+}
+
+/// Asks for a URL of the API server, with one method or with any (API-1).
+pub(crate) fn at_url(
+    session: &Session,
+    client: &ApiClient<'_>,
+    request: &Request,
+    method: Option<&str>,
+) -> Result<Found, Failure> {
+    let url = api_url(&session.analysis, request).map_err(|unserved| {
+        let help = "a user asks for https://HOST/api/v1/namespaces/NAMESPACE/services/NAME:PORT/proxy/PATH and the like, \
+                    where HOST is the API server. For other URLs, ask from where the user sits, such as `internet`";
+        Failure::usage(escape(&unserved.message), help)
+    })?;
+    Ok(match client.at_url(&url, method) {
+        Ok(way) => Found { outcomes: vec![(way.way.verdict, way.way.rule)], ways: vec![way], why: None },
+        // Who may not ask learns nothing of what is there.
+        Err(way) => {
+            let missing = way.access.iter().find(|(_, access)| *access == Access::Denied);
+            let why = match (missing, way.why) {
+                (Some((asked, _)), _) => format!("nothing grants {asked}"),
+                (None, why) => why.unwrap_or_else(|| "nothing is there".to_owned()),
+            };
+            Found::nothing(way.rule, way.verdict, why)
+        }
+    })
 }
 
 fn not_tcp(protocol: Protocol) -> String {
@@ -232,7 +264,7 @@ pub(super) fn can(
 ) -> Result<Exit, Failure> {
     let (destination, scope) = destination(session, question.to)?;
     let client = client(session, question.user);
-    let found = ask(session, &client, &destination)?;
+    let found = ask(session, &client, (question.to, &destination))?;
     let header = session.header("CanAnswer", &scope, output)?;
     let names = session.names();
     let (verdict, rule) = found.verdict();

@@ -163,9 +163,6 @@ struct Seat<'m, 'a> {
     walk: Option<Walk<'a>>,
 }
 
-/// What to do instead of asking for a URL as a user.
-const NO_REQUEST: &str = "ask about what is behind the URL with `to`, or for the URL as `internet`";
-
 /// Which end a name is for.
 #[derive(Clone, Copy)]
 enum Side {
@@ -330,8 +327,10 @@ impl<'a> Desk<'a> {
         memory: &mut Memory,
         out: &mut Vec<u8>,
     ) -> Result<(), Wrong> {
-        if matches!(ApiUser::read(&self.session.analysis.cluster, None, from), Some(Ok(_))) {
-            return Err(Wrong::new(format!("`{from}` is a user of the API server; {NO_REQUEST}")));
+        let (cluster, namespace) = (&self.session.analysis.cluster, self.session.namespace.as_deref());
+        if let Some(read) = ApiUser::read(cluster, namespace, from) {
+            let user = read.map_err(|wrong| Wrong::new(format!("{}; {}", wrong.message, wrong.help)))?;
+            return self.request_of_user(id, &user, request, out);
         }
         let source = self.subject(from, Side::Source, memory)?;
         let asked = route_all(&self.session.analysis, &source, request)

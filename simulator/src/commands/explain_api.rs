@@ -4,7 +4,7 @@ use std::io;
 
 use policy_core::explain::explain;
 use policy_core::model::Verdict;
-use policy_core::model::api_server::{ApiLeg, ApiSource};
+use policy_core::model::api_server::{ApiLeg, ApiSource, ApiWay};
 use policy_core::ways::api_users::UserWay;
 
 use super::api::{self, Question, by_text, depends_text, end_text};
@@ -27,7 +27,7 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let (destination, scope) = api::destination(session, &args.to)?;
     let client = api::client(session, user);
-    let found = api::ask(session, &client, &destination)?;
+    let found = api::ask(session, &client, (&args.to, &destination))?;
     let header = session.header("ExplainAnswer", &scope, output)?;
     let names = session.names();
     let (verdict, rule) = found.verdict();
@@ -68,17 +68,7 @@ impl Writer<'_> {
         let depends = if depends.is_empty() { depends } else { format!("; depends on {depends}") };
         writeln!(output.stdout, "  {word}  {}{depends}", way.rule)?;
         writeln!(output.stdout, "  request: {}", escape(&found.request))?;
-        for access in &way.access {
-            let right = self.names.right(access);
-            let by = right.grant.as_ref().map(|grant| grant_text(grant, true));
-            let why = match (right.verdict, by) {
-                ("allowed", by) => format!("granted by {}", by.unwrap_or_default()),
-                ("denied", _) => "nothing grants it (API-2)".to_owned(),
-                (_, Some(by)) => format!("not in the input: what the role of {by} grants"),
-                (_, None) => "not in the input: it has neither roles nor bindings".to_owned(),
-            };
-            writeln!(output.stdout, "  right: {}: {why}", escape(&right.needs))?;
-        }
+        self.rights(way, "  ", output)?;
         if let Some(why) = &way.why {
             writeln!(output.stdout, "  {}", escape(why))?;
         }
@@ -92,6 +82,51 @@ impl Writer<'_> {
         )?;
         for (place, leg) in way.legs.iter().enumerate().take(SHOWN) {
             self.api_leg(place, way.legs.len(), leg, output)?;
+        }
+        Ok(())
+    }
+
+    /// What must be granted, and what grants it.
+    fn rights(&self, way: &ApiWay, pad: &str, output: &mut Output<'_>) -> io::Result<()> {
+        for access in &way.access {
+            let right = self.names.right(access);
+            let by = right.grant.as_ref().map(|grant| grant_text(grant, true));
+            let why = match (right.verdict, by) {
+                ("allowed", by) => format!("granted by {}", by.unwrap_or_default()),
+                ("denied", _) => "nothing grants it (API-2)".to_owned(),
+                (_, Some(by)) => format!("not in the input: what the role of {by} grants"),
+                (_, None) => "not in the input: it has neither roles nor bindings".to_owned(),
+            };
+            writeln!(output.stdout, "{pad}right: {}: {why}", escape(&right.needs))?;
+        }
+        Ok(())
+    }
+
+    /// A request of `route`: what it comes to, by what right and by which connections.
+    pub(super) fn request(&self, found: &UserWay, output: &mut Output<'_>) -> io::Result<()> {
+        let way = &found.way;
+        let word = output.palette.paint(tone(way.verdict), way.verdict);
+        let depends = depends_text(found);
+        let depends = if depends.is_empty() { depends } else { format!("  depends on {depends}") };
+        let rule = if way.verdict == Verdict::Allowed { String::new() } else { format!("  ({})", way.rule) };
+        writeln!(output.stdout, "  {word}  {}{rule}{depends}", by_text(&self.names, found.means))?;
+        let end = end_text(&self.names, found, self.wide);
+        let port = found.port.map(|port| format!(", port {port}")).unwrap_or_default();
+        writeln!(output.stdout, "    {} {end}{port}", if found.node.is_some() { "node" } else { "pods" })?;
+        self.rights(way, "    ", output)?;
+        if is_refused(way) {
+            return Ok(());
+        }
+        for flow in way.legs.iter().filter_map(|leg| flow_of(leg).map(|flow| (leg, flow))) {
+            let (leg, flow) = flow;
+            let witness = self.names.witness(&flow, &[]);
+            let verdict = output.palette.paint(tone(leg.verdict), leg.verdict);
+            let (from, to, protocol, port) = (witness.from, witness.to, witness.protocol, witness.port);
+            writeln!(
+                output.stdout,
+                "      the API server as {from} → {to} {protocol} {port}  {verdict}  {}",
+                leg.rule
+            )?;
         }
         Ok(())
     }

@@ -8,8 +8,12 @@ use policy_core::ways::route::{
 };
 use policy_core::ways::walk::Way;
 
-use super::question::{is_document, tone};
+use super::api;
+use super::explain::Writer;
+use super::question::{Source, is_document, tone};
+use crate::api_user::ApiUser;
 use crate::args::{Format, RouteArgs};
+use crate::dto::Header;
 use crate::dto::answer::deciding_both;
 use crate::dto::route::{RouteAnswer, target_text, why_text};
 use crate::exit::{Exit, Failure};
@@ -27,10 +31,11 @@ pub(crate) fn run(
     format: Format,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
-    let help = "for what a user reaches ask `can`; for the URL, ask from where the user sits, such as `internet`";
-    session.no_user(&args.from, help)?;
-    let source = session.subject(&args.from)?;
     let question = question(args).map_err(|bad| bad_request(&bad))?;
+    let source = match session.source(&args.from)? {
+        Source::Subject(subject) => subject,
+        Source::User(user) => return by_user(&user, (args, &question), session, format, output),
+    };
     let asked = route_all(&session.analysis, &source, &question).map_err(|none| unserved(&none))?;
     if asked.is_empty() {
         let help = "a client is a workload, a pod, a node, an address or internet";
@@ -43,24 +48,13 @@ pub(crate) fn run(
     let tls = question.url.tls;
     if is_document(format) {
         let cases = asked.iter().flat_map(|(asker, answers)| answers.iter().map(move |answer| (asker, answer)));
-        let answer = RouteAnswer {
-            header,
-            from: args.from.clone(),
-            url: question.url.to_string(),
-            method: question.request.method.to_string(),
-            headers: question.request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect(),
-            sni: question.request.sni.as_ref().map(ToString::to_string),
-            verdict: finding.verdict.as_str(),
-            rule: finding.rule,
-            answers: cases.map(|(asker, answer)| names.route_case(asker, answer, tls)).collect(),
-        };
+        let answers = cases.map(|(asker, answer)| names.route_case(asker, answer, tls)).collect();
+        let (verdict, rule) = (finding.verdict, finding.rule);
+        let answer = RouteAnswer { answers, ..document(header, &args.from, &question, (verdict, rule)) };
         output.document(format, &answer)?;
         return Ok(exit);
     }
-    let word = output.palette.paint(tone(finding.verdict), finding.verdict);
-    let asked_for = format!("{} {}", question.request.method, question.url);
-    let why = if finding.rule == "M-3" { "  (M-3: it depends on which client)" } else { "" };
-    writeln!(output.stdout, "{word}  {} → {}{why}", escape(&args.from), escape(&asked_for))?;
+    headline((finding.verdict, finding.rule), &args.from, &question, output)?;
     let mut page = Page { names: &names, wide: format == Format::Wide, several: asked.len() > 1 };
     for (asker, answers) in &asked {
         for answer in answers {
@@ -68,6 +62,67 @@ pub(crate) fn run(
         }
     }
     Ok(exit)
+}
+
+/// A request of a user: rights, and what the API server then does (API-1 … API-8).
+fn by_user(
+    user: &ApiUser,
+    (args, question): (&RouteArgs, &Question),
+    session: &Session,
+    format: Format,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let client = api::client(session, user);
+    let found = api::at_url(session, &client, question, Some(&question.request.method))?;
+    let header = session.header("RouteAnswer", &None, output)?;
+    let (verdict, rule) = found.verdict();
+    let exit = if verdict == Verdict::Allowed { Exit::Clean } else { Exit::Finding };
+    if is_document(format) {
+        let api_ways = api::documents(&found, &user.written, &session.names());
+        let why = found.why.clone();
+        let answer = RouteAnswer { api_ways, why, ..document(header, &args.from, question, (verdict, rule)) };
+        output.document(format, &answer)?;
+        return Ok(exit);
+    }
+    headline((verdict, rule), &args.from, question, output)?;
+    writeln!(output.stdout, "\ntaken by the API server")?;
+    let writer = Writer { session, names: session.names(), wide: format == Format::Wide };
+    for way in &found.ways {
+        writer.request(way, output)?;
+    }
+    api::remarks(&found, &client, session, output)?;
+    Ok(exit)
+}
+
+/// A document without answers.
+fn document(header: Header, from: &str, question: &Question, (verdict, rule): (Verdict, &'static str)) -> RouteAnswer {
+    RouteAnswer {
+        header,
+        from: from.to_owned(),
+        url: question.url.to_string(),
+        method: question.request.method.to_string(),
+        headers: question.request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect(),
+        sni: question.request.sni.as_ref().map(ToString::to_string),
+        verdict: verdict.as_str(),
+        rule,
+        answers: Vec::new(),
+        api_ways: Vec::new(),
+        why: None,
+    }
+}
+
+/// The verdict, who asks, and for what.
+fn headline(
+    (verdict, rule): (Verdict, &'static str),
+    from: &str,
+    question: &Question,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let word = output.palette.paint(tone(verdict), verdict);
+    let asked_for = format!("{} {}", question.request.method, question.url);
+    let why = if rule == "M-3" { "  (M-3: it depends on which client)" } else { "" };
+    writeln!(output.stdout, "{word}  {} → {}{why}", escape(from), escape(&asked_for))?;
+    Ok(())
 }
 
 fn question(args: &RouteArgs) -> Result<Question, BadRequest> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::answer::Actors;
+use super::api::ApiWayDto;
 use super::batch::LineCaveats;
 use super::way::{LegDto, WayDto};
 use super::{Header, flag, knobs};
@@ -40,8 +41,14 @@ pub struct RouteAnswer {
     pub verdict: &'static str,
     /// The rule of docs/SPEC.md that decided.
     pub rule: &'static str,
-    /// One answer for each group of clients and everybody who may take the request.
+    /// One answer for each group of clients and everybody who may take the request; empty for a user of the API server.
     pub answers: Vec<RouteCase>,
+    /// For a user of the API server: what it needs, and the connections that the API server opens.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_ways: Vec<ApiWayDto>,
+    /// For a user of the API server: why nothing comes of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What becomes of a request of some clients at whoever takes it.

@@ -1,6 +1,7 @@
 //! What a user gets at, by whatever request is granted: API-2 … API-8.
 
 use policy_core::ids::PodId;
+use policy_core::model::api_server::ProxyUrl;
 use policy_core::model::{Name, Protocol, User, Verdict, WayKind};
 use policy_core::query::PortAsk;
 use policy_core::ways::api_rights::{doors, may_enter};
@@ -63,6 +64,58 @@ fn any_spelling_and_any_method_that_is_granted_will_do() {
     }
     let patched = allowed(&rule("pods/proxy", "'http:web-0:8080'", "patch"), 8080);
     assert_eq!(patched.as_deref(), Some("PATCH /api/v1/namespaces/x/pods/http:web-0:8080/proxy/"));
+}
+
+#[test]
+fn a_url_is_asked_for_as_it_is_spelled() {
+    // API-1, API-2, API-3, API-5, API-8
+    let rules = "{apiGroups: [''], resources: [services/proxy, pods/proxy], resourceNames: ['web:80', 'web-0'], verbs: [create]}";
+    let case = case(&joe(rules)).set("apiserver_addresses", "10.0.0.5");
+    let (joe, root) = (User::named("joe"), User::in_group("system:masters"));
+    let ask = |user: &User, method: Option<&str>, url: &str| {
+        let url = ProxyUrl::parse(&format!("/api/v1/{url}")).unwrap();
+        case.ask(|api| match ApiClient::new(*api, user).at_url(&url, method) {
+            Ok(found) => (found.means.resource(), found.port, found.way.verdict, found.request),
+            Err(way) => ("", None, way.verdict, way.why.unwrap_or_default()),
+        })
+    };
+    let found = |by, port, verdict, request: &str| (by, port, verdict, request.to_owned());
+    use Verdict::{Allowed, Denied, NoListener};
+    for (user, method, url, wanted) in [
+        (&joe, None, "namespaces/x/services/web:80/proxy/a/b", {
+            found("services/proxy", Some(8080), Allowed, "POST /api/v1/namespaces/x/services/web:80/proxy/a/b")
+        }),
+        (&joe, Some("GET"), "namespaces/x/services/web:80/proxy/", {
+            found("services/proxy", Some(8080), Denied, "GET /api/v1/namespaces/x/services/web:80/proxy/")
+        }),
+        (&joe, None, "namespaces/x/services/http:web:80/proxy/", {
+            found("services/proxy", Some(8080), Denied, "GET /api/v1/namespaces/x/services/http:web:80/proxy/")
+        }),
+        (&joe, None, "namespaces/x/pods/web-0/proxy/", {
+            found("pods/proxy", Some(8080), Allowed, "POST /api/v1/namespaces/x/pods/web-0/proxy/")
+        }),
+        (&joe, None, "namespaces/x/services/nobody/proxy/", {
+            found("", None, Denied, "there is no Service `nobody`")
+        }),
+        (&root, None, "namespaces/x/services/nobody/proxy/", {
+            found("", None, NoListener, "there is no Service `nobody`")
+        }),
+        (&root, None, "namespaces/x/services/idle/proxy/", {
+            found("", None, NoListener, "`idle` has no ready endpoint on this port")
+        }),
+        (&root, None, "nodes/n1/proxy/pods", {
+            found("nodes/proxy", Some(10250), Allowed, "GET /api/v1/nodes/n1/proxy/pods")
+        }),
+        (&root, None, "proxy/namespaces/x/services/web:80/", {
+            found("", None, NoListener, "1.10 took URLs of this form away")
+        }),
+    ] {
+        assert_eq!(ask(user, method, url), wanted, "{url}");
+    }
+    let old = case.set("kubernetes_minor", "1.9");
+    let url = ProxyUrl::parse("/api/v1/proxy/namespaces/x/services/web:80/a").unwrap();
+    let request = old.ask(|api| ApiClient::new(*api, &root).at_url(&url, None).map(|found| found.request));
+    assert_eq!(request.as_deref(), Ok("GET /api/v1/proxy/namespaces/x/services/web:80/a"));
 }
 
 #[test]

@@ -2,14 +2,34 @@
 
 use std::net::IpAddr;
 
+use crate::analysis::Analysis;
 use crate::ids::ServiceId;
 use crate::model::api_server::{ApiCondition, ApiLeg, ApiSource, ApiWay, Proxied, ProxyUrl};
-use crate::model::{Access, Family, Finding, Flow, Hop, Leg, Name, Party, Protocol, Proviso, User, Verdict, WayKind};
+use crate::model::{
+    Access, Family, Finding, Flow, Hop, Leg, Name, Party, Protocol, Proviso, User, Verdict, WayKind, premise,
+};
 use crate::ways::api_server::ApiServer;
 use crate::ways::clients::{Clients, Part};
 use crate::ways::ready::find_service;
-use crate::ways::route::{Answer, Choice, Question, Reached, Routing, TakenBy, Then, better};
+use crate::ways::route::{Answer, Choice, Question, Reached, Routing, TakenBy, Then, Unserved, better};
 use crate::ways::walk::Way;
+
+/// What a URL stands for that a user of the API server asks for (API-1): the API server must be the one who answers it.
+///
+/// # Errors
+/// [`Unserved`] when the URL leads nowhere, or somebody else answers at its host.
+pub fn api_url(analysis: &Analysis, question: &Question) -> Result<ProxyUrl, Unserved> {
+    let read = ProxyUrl::parse(&question.url.target);
+    let url = read.map_err(|error| Unserved { message: error.to_string(), near: Vec::new() })?;
+    // Where users sit nobody knows; nobody but they may say what their names stand for.
+    let anywhere = Clients::Outside(premise::outside(&analysis.cluster));
+    let answers = super::route(analysis, &anywhere, question)?;
+    if answers.iter().all(|answer| answer.taken_by == TakenBy::ApiServer) {
+        return Ok(url);
+    }
+    let message = format!("`{}` is not the API server: something else of the input answers there", question.url.host);
+    Err(Unserved { message, near: Vec::new() })
+}
 
 impl Routing<'_> {
     /// Whether a Service is the one of the API server itself.

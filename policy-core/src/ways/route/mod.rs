@@ -25,6 +25,7 @@ use crate::ways::forward::connection;
 use crate::ways::walk::{Walk, Way};
 use crate::ways::{dial, proxied};
 
+pub use api::api_url;
 pub use asking::{Asker, askers, route_all, together};
 pub use passed::{Passed, Why};
 pub use url::{BadRequest, Question, Url};

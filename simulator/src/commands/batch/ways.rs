@@ -9,6 +9,7 @@ use policy_core::ids::ServiceId;
 use policy_core::model::{Finding, Flag, KnobSet, Leg, Verdict};
 use policy_core::query::{Actor, PortAsk, Subject, Target, clients};
 use policy_core::ways::clients::Clients;
+use policy_core::ways::route::Question as Request;
 use policy_core::ways::walk::Walk;
 use serde_json::value::RawValue;
 
@@ -202,19 +203,42 @@ impl<'a> Desk<'a> {
     ) -> Result<(), Wrong> {
         let destination = self.dialled(to, port, None, seat.memory)?.destination;
         let client = api::client(self.session, user);
-        let found = api::ask(self.session, &client, &destination).map_err(|failure| match failure {
-            Failure::Usage { message, help } => Wrong::new(format!("{message}; {}", help.unwrap_or_default())),
-            other => Wrong::new(other.to_string()),
-        })?;
-        let (verdict, rule) = found.verdict();
-        let ways = found.shown().into_iter().map(|way| self.names.api_line(way)).collect();
+        let found = api::ask(self.session, &client, (to, &destination)).map_err(wrong)?;
         let subject = match &destination {
             Destination::Target(target) => &target.subject,
             _ => &Subject::Everything,
         };
+        self.found(id, &found, subject, out);
+        Ok(())
+    }
+
+    /// A request of a user of the API server.
+    pub(super) fn request_of_user(
+        &self,
+        id: Option<&RawValue>,
+        user: &ApiUser,
+        request: &Request,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Wrong> {
+        let client = api::client(self.session, user);
+        let found = api::at_url(self.session, &client, request, Some(&request.request.method)).map_err(wrong)?;
+        self.found(id, &found, &Subject::Everything, out);
+        Ok(())
+    }
+
+    fn found(&self, id: Option<&RawValue>, found: &api::Found, subject: &Subject, out: &mut Vec<u8>) {
+        let (verdict, rule) = found.verdict();
+        let ways = found.shown().into_iter().map(|way| self.names.api_line(way)).collect();
         let caveats = self.ends.caveats(&self.session.analysis.cluster, &[subject]);
         UserLine { id, verdict: verdict.as_str(), rule, api_ways: ways, why: found.why.clone(), caveats }.write(out);
-        Ok(())
+    }
+}
+
+/// An error of a command as the error of a line.
+fn wrong(failure: Failure) -> Wrong {
+    match failure {
+        Failure::Usage { message, help } => Wrong::new(format!("{message}; {}", help.unwrap_or_default())),
+        other => Wrong::new(other.to_string()),
     }
 }
 
