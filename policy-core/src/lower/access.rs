@@ -286,6 +286,7 @@ mod tests {
             subresource: "proxy",
             namespace: Some(Name::from(namespace)),
             name: Name::from("web"),
+            pod_of: None,
         }
     }
 

@@ -195,6 +195,8 @@ pub struct ApiLeg {
 pub enum ApiCondition {
     /// The user may do this; the input does not say so (API-2).
     Access(AccessRequest),
+    /// One of the pods is called so: the right is limited to names (API-2).
+    Called(Name),
     /// The request bears the name of the proxy's own machine, `localhost`, in its `Host` header (API-9).
     HostHeader,
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::ids::{BindingId, IdVec, RoleId};
-use crate::model::Name;
+use crate::model::{Name, PodNames};
 use crate::source::Span;
 
 /// Roles, bindings and accounts of the input.
@@ -106,6 +106,8 @@ pub struct AccessRequest {
     pub namespace: Option<Name>,
     /// The name as the URL has it.
     pub name: Name,
+    /// The names that may stand in its place, where it is that of a workload of whose pods the input has none.
+    pub pod_of: Option<PodNames>,
 }
 
 /// Whether a request is authorised.
@@ -113,6 +115,8 @@ pub struct AccessRequest {
 pub enum Access {
     /// It is.
     Granted(Grant),
+    /// It is for one of the pods that are meant, if it is called so.
+    IfCalled(Grant, Name),
     /// The input has roles or bindings, and none grants it.
     Denied,
     /// The input does not tell: it has neither roles nor bindings, or lacks the roles that these bindings name.
@@ -276,9 +280,16 @@ impl AccessRule {
     /// Whether it grants a request (API-2). Names are compared with what the URL says, letter for letter.
     #[must_use]
     pub fn grants(&self, request: &AccessRequest) -> bool {
-        has(&self.verbs, &request.verb)
-            && self.is_about(request)
-            && (self.names.is_empty() || self.names.contains(&request.name))
+        let named = || self.names.is_empty() || (request.pod_of.is_none() && self.names.contains(&request.name));
+        has(&self.verbs, &request.verb) && self.is_about(request) && named()
+    }
+
+    /// The first name for which it grants a request that is about pods whose names are not known.
+    #[must_use]
+    pub fn grants_to(&self, request: &AccessRequest) -> Option<&Name> {
+        let pods = request.pod_of.as_ref()?;
+        let name = self.names.iter().find(|name| pods.may_be(name))?;
+        (has(&self.verbs, &request.verb) && self.is_about(request)).then_some(name)
     }
 
     /// Whether it covers the resource, for some verb and name.
@@ -324,6 +335,7 @@ impl<'a> Rights<'a> {
             return Access::Granted(Grant::Masters);
         }
         let mut unknown = Vec::new();
+        let mut if_called = None;
         for binding in self.bindings.iter().copied() {
             let bound = self.rbac.bindings.at(binding);
             if !bound.is_for(request.namespace.as_ref()) {
@@ -336,9 +348,17 @@ impl<'a> Rights<'a> {
                 unknown.push(binding);
                 continue;
             };
-            if let Some(rule) = self.rbac.roles.at(role).rules.iter().position(|rule| rule.grants(request)) {
+            let rules = &self.rbac.roles.at(role).rules;
+            if let Some(rule) = rules.iter().position(|rule| rule.grants(request)) {
                 return Access::Granted(Grant::Rule { binding, role, rule });
             }
+            let mut by_name = rules.iter().enumerate().filter_map(|(rule, it)| Some((rule, it.grants_to(request)?)));
+            if let Some((rule, name)) = by_name.next().filter(|_| if_called.is_none()) {
+                if_called = Some(Access::IfCalled(Grant::Rule { binding, role, rule }, name.clone()));
+            }
+        }
+        if let Some(if_called) = if_called {
+            return if_called;
         }
         if unknown.is_empty() && self.rbac.is_given() { Access::Denied } else { Access::NotInInput(unknown) }
     }
@@ -406,7 +426,14 @@ mod tests {
 
     fn get(subresource: &'static str, name: &str) -> AccessRequest {
         let namespace = Some(Name::from("x"));
-        AccessRequest { verb: Name::from("get"), resource: "services", subresource, namespace, name: Name::from(name) }
+        AccessRequest {
+            verb: Name::from("get"),
+            resource: "services",
+            subresource,
+            namespace,
+            name: Name::from(name),
+            pod_of: None,
+        }
     }
 
     #[test]

@@ -157,6 +157,14 @@ pub enum Proviso {
     Controller(Name),
 }
 
+impl Proviso {
+    /// That one of the pods is called so, for which alone a right is granted (API-2).
+    #[must_use]
+    pub fn called(name: &str) -> Self {
+        Self::Rbac(Name::from(format!("one of the pods is called `{name}`")))
+    }
+}
+
 impl fmt::Display for Proviso {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -54,6 +54,7 @@ fn by_routing(outside: &AddressSet) -> Vec<AddressSet> {
 fn finding(way: &ApiWay) -> Finding {
     let provisos = way.conditions.iter().map(|condition| match condition {
         ApiCondition::Access(request) => Proviso::Rbac(Name::from(request.to_string())),
+        ApiCondition::Called(name) => Proviso::called(name),
         ApiCondition::HostHeader => Proviso::Credential(Name::from("Host: localhost")),
     });
     let mut provisos: Vec<Proviso> = provisos.collect();

@@ -79,7 +79,14 @@ fn opened(
 }
 
 fn about(resource: &'static str, subresource: &'static str) -> AccessRequest {
-    AccessRequest { verb: Name::from("get"), resource, subresource, namespace: None, name: Name::from("") }
+    AccessRequest {
+        verb: Name::from("get"),
+        resource,
+        subresource,
+        namespace: None,
+        name: Name::from(""),
+        pod_of: None,
+    }
 }
 
 /// Whether a user may hold one of these rights, somewhere: where not, there is nothing to ask.

@@ -16,6 +16,7 @@ use crate::model::{
     Profile, Protocol, Rights, Service, ServiceKind, ServicePort, TargetPort, User, Verdict,
 };
 use crate::ways::Endpoints;
+use crate::ways::api_asked::{asked_by, names_of};
 use crate::ways::ready::{Ready, find_service, ready_on};
 
 /// Where a kubelet listens.
@@ -76,7 +77,7 @@ pub(super) fn verdict_of(access: &Access) -> Verdict {
     match access {
         Access::Granted(_) => Verdict::Allowed,
         Access::Denied => Verdict::Denied,
-        Access::NotInInput(_) => Verdict::Conditional,
+        Access::NotInInput(_) | Access::IfCalled(..) => Verdict::Conditional,
     }
 }
 
@@ -86,30 +87,6 @@ fn granted(rights: &Rights<'_>, asked: Vec<AccessRequest>) -> Vec<(AccessRequest
         (asked, access)
     });
     granted.collect()
-}
-
-/// What must be granted for a request (API-2). The old form is a verb of its own.
-pub(super) fn asked_by(method: &str, url: &ProxyUrl) -> AccessRequest {
-    let (verb, subresource) = if url.legacy { ("proxy", "") } else { (verb(method), "proxy") };
-    AccessRequest {
-        verb: Name::from(verb),
-        resource: url.kind.resource(),
-        subresource,
-        namespace: url.namespace.clone(),
-        name: url.segment.clone(),
-    }
-}
-
-/// The verb of an HTTP method (API-2); other methods have none, which only `*` grants.
-fn verb(method: &str) -> &'static str {
-    match method {
-        "GET" | "HEAD" => "get",
-        "POST" => "create",
-        "PUT" => "update",
-        "PATCH" => "patch",
-        "DELETE" => "delete",
-        _ => "",
-    }
 }
 
 impl ApiWay {
@@ -167,10 +144,11 @@ impl<'a> ApiServer<'a> {
             let nothing = Nothing { rule: "API-1", why: "1.10 took URLs of this form away".to_owned() };
             return self.way(rights, Vec::new(), Err(nothing), Vec::new());
         }
-        let asked = asked_by(method, url);
+        let pod = self.pod_at(url);
+        let asked = asked_by(method, url, pod.map(|(_, pod)| pod), self.cluster);
         let (targets, also) = match url.kind {
             Proxied::Service => (self.behind_service(url), Vec::new()),
-            Proxied::Pod => (self.behind_pod(url), Vec::new()),
+            Proxied::Pod => (self.behind_pod(url, pod), Vec::new()),
             Proxied::Node => self.behind_node(url),
         };
         let legs = |targets: Vec<Target>| {
@@ -209,6 +187,7 @@ impl<'a> ApiServer<'a> {
             subresource: "",
             namespace: Some(namespace.clone()),
             name: name.clone(),
+            pod_of: None,
         };
         let looked_up = [look_up("get", "services", &found.name), look_up("list", "pods", &Name::from(""))];
         let forwarded = |pod: PodId, port: u16| {
@@ -263,6 +242,7 @@ impl<'a> ApiServer<'a> {
                 subresource: "proxy",
                 namespace: None,
                 name: self.cluster.nodes.at(node).name.clone(),
+                pod_of: None,
             }]
         });
         let all = asked("exec").into_iter().chain(asked("attach")).chain(containers).chain(node);
@@ -283,6 +263,7 @@ impl<'a> ApiServer<'a> {
             subresource,
             namespace: Some(self.cluster.namespaces.at(pod.namespace).name.clone()),
             name: pod.name.clone(),
+            pod_of: names_of(self.cluster, pod, &pod.name),
         }
     }
 
@@ -311,8 +292,12 @@ impl<'a> ApiServer<'a> {
     ) -> ApiWay {
         let access = granted(rights, asked);
         let may = access.iter().map(|(_, access)| verdict_of(access)).fold(Verdict::Allowed, worse);
-        let open = access.iter().filter(|(_, access)| verdict_of(access) == Verdict::Conditional);
-        let conditions = open.map(|(asked, _)| ApiCondition::Access(asked.clone())).collect();
+        let condition = |(asked, access): &(AccessRequest, Access)| match access {
+            Access::NotInInput(_) => Some(ApiCondition::Access(asked.clone())),
+            Access::IfCalled(_, name) => Some(ApiCondition::Called(name.clone())),
+            Access::Granted(_) | Access::Denied => None,
+        };
+        let conditions = access.iter().filter_map(condition).collect();
         let mut way = ApiWay {
             verdict: may,
             rule: "API-2",
@@ -390,13 +375,19 @@ impl<'a> ApiServer<'a> {
         }
     }
 
-    /// API-5: the pod's own address; without a port, the first that it declares, or that of the scheme.
-    fn behind_pod(&self, url: &ProxyUrl) -> Result<Vec<Target>, Nothing> {
+    /// The pod that a URL names.
+    pub(super) fn pod_at(&self, url: &ProxyUrl) -> Option<(PodId, &'a Pod)> {
         let named = |pod: &Pod| {
             let space = &self.cluster.namespaces.at(pod.namespace).name;
             *pod.name == *url.name && Some(&**space) == url.namespace.as_deref()
         };
-        let Some((id, pod)) = self.cluster.pods.iter().find(|(_, pod)| named(pod)) else {
+        let is_pod = url.kind == Proxied::Pod;
+        self.cluster.pods.iter().find(|(_, pod)| is_pod && named(pod))
+    }
+
+    /// API-5: the pod's own address; without a port, the first that it declares, or that of the scheme.
+    fn behind_pod(&self, url: &ProxyUrl, pod: Option<(PodId, &Pod)>) -> Result<Vec<Target>, Nothing> {
+        let Some((id, pod)) = pod else {
             return nothing("API-5", format!("there is no pod `{}`", url.name));
         };
         if pod.state == PodState::Finished {

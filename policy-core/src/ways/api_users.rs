@@ -8,7 +8,8 @@ use crate::ids::{NodeId, PodId, ServiceId};
 use crate::model::api_server::{ApiWay, Proxied, ProxyUrl, Transport};
 use crate::model::{AccessRequest, Name, Party, Pod, Protocol, Rights, Service, ServicePort, User, Verdict, WayKind};
 use crate::query::PortAsk;
-use crate::ways::api_server::{ApiServer, KUBELET, Target, asked_by, better, verdict_of, worse};
+use crate::ways::api_asked::asked_by;
+use crate::ways::api_server::{ApiServer, KUBELET, Target, better, verdict_of, worse};
 use crate::ways::ready::find_service;
 
 /// The methods that have a verb of their own, the most harmless first (API-2).
@@ -163,7 +164,7 @@ impl<'a> ApiClient<'a> {
         let mut ways = Vec::new();
         for number in numbers {
             let means = Means::ServiceProxy(id, number);
-            ways.extend(self.proxied(means, &self.service_urls(service, number), |_| true));
+            ways.extend(self.proxied(means, &self.service_urls(service, number), None, |_| true));
             let transports = [Transport::Spdy, Transport::WebSocket];
             let forwarded = transports.map(|with| self.server.forward_service(&self.rights, id, number, with));
             let best = |one: ApiWay, other: ApiWay| {
@@ -187,7 +188,7 @@ impl<'a> ApiClient<'a> {
             segments.extend([name.to_string(), format!("https:{name}:"), format!("http:{name}:")]);
         }
         let urls: Vec<ProxyUrl> = segments.iter().map(|segment| url(Proxied::Node, None, name, segment)).collect();
-        let way = self.proxied(Means::NodeProxy, &urls, |_| true);
+        let way = self.proxied(Means::NodeProxy, &urls, None, |_| true);
         way.into_iter().map(|way| UserWay { node: Some(id), ..way }).collect()
     }
 
@@ -197,10 +198,11 @@ impl<'a> ApiClient<'a> {
     /// # Errors
     /// What becomes of it where nothing is there.
     pub fn at_url(&self, url: &ProxyUrl, method: Option<&str>) -> Result<UserWay, ApiWay> {
-        let methods = method.map_or_else(|| METHODS.to_vec(), |method| vec![method]);
-        let method = self.best(&methods, |method| vec![asked_by(method, url)]).copied().unwrap_or("GET");
-        let way = self.server.handed_on(&self.rights, method, url, |_| true);
         let cluster = self.server.cluster;
+        let pod = self.server.pod_at(url).map(|(_, pod)| pod);
+        let methods = method.map_or_else(|| METHODS.to_vec(), |method| vec![method]);
+        let method = self.best(&methods, |method| vec![asked_by(method, url, pod, cluster)]).copied().unwrap_or("GET");
+        let way = self.server.handed_on(&self.rights, method, url, |_| true);
         let node = || cluster.nodes.iter().find(|(_, node)| node.name == url.name).map(|(id, _)| id);
         let means = match url.kind {
             _ if way.legs.is_empty() => None,
@@ -231,7 +233,7 @@ impl<'a> ApiClient<'a> {
         segments.extend((declared.unwrap_or(443) == number).then(|| format!("https:{}:", pod.name)));
         let of = |segment: &String| url(Proxied::Pod, Some(namespace), &pod.name, segment);
         let urls: Vec<ProxyUrl> = segments.iter().map(of).collect();
-        let way = self.proxied(Means::PodProxy, &urls, |_| true)?;
+        let way = self.proxied(Means::PodProxy, &urls, Some(pod), |_| true)?;
         Some(UserWay { pods: vec![id], port: Some(number), ..way })
     }
 
@@ -246,13 +248,14 @@ impl<'a> ApiClient<'a> {
             }
             for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
                 let urls = self.service_urls(service, port.port);
-                let may = urls.first().is_some_and(|url| self.rights.may(&asked_by("GET", url)));
+                let may =
+                    urls.first().is_some_and(|url| self.rights.may(&asked_by("GET", url, None, self.server.cluster)));
                 if self.only_open && !may {
                     continue;
                 }
                 let targets = urls.first().and_then(|url| self.server.behind_service(url).ok());
                 if targets.is_some_and(|targets| targets.iter().any(is_it)) {
-                    let way = self.proxied(Means::ServiceProxy(*service_id, port.port), &urls, is_it);
+                    let way = self.proxied(Means::ServiceProxy(*service_id, port.port), &urls, None, is_it);
                     ways.extend(way.map(|way| UserWay { pods: vec![id], port: Some(number), ..way }));
                 }
             }
@@ -281,16 +284,23 @@ impl<'a> ApiClient<'a> {
         !self.only_open || matches!(way.verdict, Verdict::Allowed | Verdict::Conditional | Verdict::Undefined)
     }
 
-    /// The best of some URLs that mean the same, asked for with any method.
-    fn proxied(&self, means: Means, urls: &[ProxyUrl], meant: impl Fn(&Target) -> bool) -> Option<UserWay> {
+    /// The best of some URLs that mean the same, asked for with any method. `pod` is the one that they name.
+    fn proxied(
+        &self,
+        means: Means,
+        urls: &[ProxyUrl],
+        pod: Option<&Pod>,
+        meant: impl Fn(&Target) -> bool,
+    ) -> Option<UserWay> {
         let first = (METHODS.first()?, urls.first()?);
-        let may = self.rights.may(&asked_by(first.0, first.1));
+        let cluster = self.server.cluster;
+        let may = self.rights.may(&asked_by(first.0, first.1, pod, cluster));
         if !may && self.only_open {
             return None;
         }
         let all = METHODS.iter().flat_map(|method| urls.iter().map(move |url| (method, url)));
         let candidates: Vec<_> = all.take(if may { usize::MAX } else { 1 }).collect();
-        let (method, url) = *self.best(&candidates, |(method, url)| vec![asked_by(method, url)])?;
+        let (method, url) = *self.best(&candidates, |(method, url)| vec![asked_by(method, url, pod, cluster)])?;
         let way = self.server.handed_on(&self.rights, method, url, meant);
         self.kept(&way).then(|| UserWay { request: format!("{method} {}", written(url)), ..found(means, way) })
     }

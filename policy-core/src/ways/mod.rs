@@ -4,6 +4,7 @@
 //! packet. Beside it stand the ways that have no compiled form: [`api_server`], and the names of [`dns`].
 
 pub mod api_access;
+mod api_asked;
 mod api_exposure;
 pub mod api_rights;
 pub mod api_server;

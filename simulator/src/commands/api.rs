@@ -77,7 +77,7 @@ fn alike(found: &UserWay) -> Alike {
     let way = &found.way;
     let access = way.access.iter().map(|(asked, access)| {
         let name = if found.pods.is_empty() { asked.name.clone() } else { Name::from("") };
-        (AccessRequest { name, ..asked.clone() }, access.clone())
+        (AccessRequest { name, pod_of: None, ..asked.clone() }, access.clone())
     });
     let anybody = Party::Pod(PodId::from_index(0));
     let leg = |leg: &ApiLeg| match leg.destination {
@@ -350,7 +350,7 @@ fn granted_text(names: &Names<'_>, group: &UserWay, wide: bool) -> String {
     let mut texts: Vec<String> = Vec::new();
     for (_, access) in &group.way.access {
         let text = match access {
-            Access::Granted(grant) => grant_text(&names.grant(*grant), wide),
+            Access::Granted(grant) | Access::IfCalled(grant, _) => grant_text(&names.grant(*grant), wide),
             Access::Denied => "nothing".to_owned(),
             Access::NotInInput(_) => "not in the input".to_owned(),
         };

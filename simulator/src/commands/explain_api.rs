@@ -93,6 +93,9 @@ impl Writer<'_> {
             let by = right.grant.as_ref().map(|grant| grant_text(grant, true));
             let why = match (right.verdict, by) {
                 ("allowed", by) => format!("granted by {}", by.unwrap_or_default()),
+                (_, Some(by)) if let Some(name) = &right.if_called => {
+                    format!("granted for `{}` alone, by {by}", escape(name))
+                }
                 ("denied", _) => "nothing grants it (API-2)".to_owned(),
                 (_, Some(by)) => format!("not in the input: what the role of {by} grants"),
                 (_, None) => "not in the input: it has neither roles nor bindings".to_owned(),

@@ -71,11 +71,14 @@ pub(crate) fn run(
             n => format!("; {} closed (--all shows them)", counted(n, "way")),
         };
         writeln!(output.stdout, "{count} of {} can be reached from outside{more}", counted(all, "workload"))?;
-        let rights = api::rights(session, &names);
-        if !rights.is_empty() {
-            writeln!(output.stdout, "\n{RIGHTS}")?;
-            api::print_rights(&rights, format, output)?;
+    }
+    let rights = api::rights(session, &names);
+    if !rights.is_empty() {
+        writeln!(output.stdout)?;
+        if text {
+            writeln!(output.stdout, "{RIGHTS}")?;
         }
+        api::print_rights(&rights, format, output)?;
     }
     Ok(Exit::Clean)
 }

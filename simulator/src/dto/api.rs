@@ -2,7 +2,7 @@
 
 use policy_core::ids::BindingId;
 use policy_core::model::api_server::{ApiCondition, ApiLeg, ApiSource, ApiWay};
-use policy_core::model::{Access, AccessRequest, Flow, Grant, Protocol};
+use policy_core::model::{Access, AccessRequest, Flow, Grant, Protocol, Proviso};
 use policy_core::query::Actor;
 use policy_core::ways::api_rights::Door;
 use policy_core::ways::api_users::{Means, UserWay};
@@ -75,6 +75,9 @@ pub struct RightDto {
     pub needs: String,
     /// `allowed`, `denied`, or `conditional` when the input does not tell.
     pub verdict: &'static str,
+    /// The name of a pod for which alone it is granted, where the names of the pods are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub if_called: Option<String>,
     /// What grants it.
     #[serde(flatten)]
     pub grant: Option<GrantDto>,
@@ -155,7 +158,7 @@ pub(crate) fn access_word(access: &Access) -> &'static str {
     match access {
         Access::Granted(_) => "allowed",
         Access::Denied => "denied",
-        Access::NotInInput(_) => "conditional",
+        Access::NotInInput(_) | Access::IfCalled(..) => "conditional",
     }
 }
 
@@ -163,6 +166,7 @@ pub(crate) fn access_word(access: &Access) -> &'static str {
 pub(crate) fn condition_text(condition: &ApiCondition) -> String {
     match condition {
         ApiCondition::Access(asked) => format!("rbac: {asked}"),
+        ApiCondition::Called(name) => Proviso::called(name).to_string(),
         ApiCondition::HostHeader => "credential: Host: localhost".to_owned(),
     }
 }
@@ -223,11 +227,15 @@ impl Names<'_> {
 
     pub(crate) fn right(&self, (asked, access): &(AccessRequest, Access)) -> RightDto {
         let grant = match access {
-            Access::Granted(grant) => Some(self.grant(*grant)),
+            Access::Granted(grant) | Access::IfCalled(grant, _) => Some(self.grant(*grant)),
             Access::NotInInput(bindings) => bindings.first().map(|id| self.ungranted(*id)),
             Access::Denied => None,
         };
-        RightDto { needs: asked.to_string(), verdict: access_word(access), grant }
+        let if_called = match access {
+            Access::IfCalled(_, name) => Some(name.to_string()),
+            _ => None,
+        };
+        RightDto { needs: asked.to_string(), verdict: access_word(access), if_called, grant }
     }
 
     pub(crate) fn api_way(&self, from: &str, found: &UserWay) -> ApiWayDto {

@@ -1,7 +1,7 @@
 //! What a user gets at, by whatever request is granted: API-2 … API-8.
 
 use policy_core::ids::PodId;
-use policy_core::model::api_server::ProxyUrl;
+use policy_core::model::api_server::{ApiCondition, ProxyUrl};
 use policy_core::model::{Name, Protocol, User, Verdict, WayKind};
 use policy_core::query::PortAsk;
 use policy_core::ways::api_rights::{doors, may_enter};
@@ -116,6 +116,41 @@ fn a_url_is_asked_for_as_it_is_spelled() {
     let url = ProxyUrl::parse("/api/v1/proxy/namespaces/x/services/web:80/a").unwrap();
     let request = old.ask(|api| ApiClient::new(*api, &root).at_url(&url, None).map(|found| found.request));
     assert_eq!(request.as_deref(), Ok("GET /api/v1/proxy/namespaces/x/services/web:80/a"));
+}
+
+#[test]
+fn a_right_to_a_name_is_one_that_a_pod_may_have() {
+    // API-2, API-7: of the workload's pods the input has none.
+    let workload = |kind: &str| {
+        format!(
+            "---
+apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: shop, namespace: x}}
+spec: {{selector: {{matchLabels: {{app: s}}}}, template: {{metadata: {{labels: {{app: s}}}}, spec: {{containers: [{{name: a, ports: [{{containerPort: 80}}]}}]}}}}}}
+"
+        )
+    };
+    let best = |kind: &str, resource: &str, name: &str| {
+        let rule = format!("{{apiGroups: [''], resources: [{resource}], resourceNames: ['{name}'], verbs: [create]}}");
+        let case = case(&(workload(kind) + &joe(&rule)));
+        let (pod, joe) = (case.pod("x", "shop"), User::named("joe"));
+        let found = ways(&case, &joe, pod, &PortAsk::Number(Protocol::Tcp, 80));
+        let open = found.into_iter().find(|found| found.way.verdict == Verdict::Conditional);
+        open.map(|found| (found.means, found.way.rule, found.way.conditions))
+    };
+    let called = |means, name: &str| Some((means, "API-2", vec![ApiCondition::Called(name.into())]));
+    for (kind, resource, name, wanted) in [
+        ("StatefulSet", "pods/portforward", "shop-0", called(Means::PortForward, "shop-0")),
+        ("StatefulSet", "pods/portforward", "shop", None),
+        ("StatefulSet", "pods/portforward", "shop-a", None),
+        ("Deployment", "pods/exec", "shop-7d9f-x2x4z", called(Means::Exec, "shop-7d9f-x2x4z")),
+        ("Deployment", "pods/exec", "shops-7d9f-x2x4z", None),
+        ("Deployment", "pods/proxy", "http:shop-7d9f-x2x4z:80", called(Means::PodProxy, "http:shop-7d9f-x2x4z:80")),
+        ("Deployment", "pods/proxy", "shop-7d9f-x2x4z:81", None),
+    ] {
+        assert_eq!(best(kind, resource, name), wanted, "{kind} {resource} {name}");
+    }
 }
 
 #[test]

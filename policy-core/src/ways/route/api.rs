@@ -144,6 +144,7 @@ fn before(way: &ApiWay) -> Finding {
             Access::Granted(_) => Finding::allowed("API-2"),
             Access::Denied => Finding::of(Verdict::Denied, "API-2"),
             Access::NotInInput(_) => Finding::if_only("API-2", Proviso::Rbac(Name::from(asked.to_string()))),
+            Access::IfCalled(_, name) => Finding::if_only("API-2", Proviso::called(name)),
         });
     }
     for condition in &way.conditions {
