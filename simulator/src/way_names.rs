@@ -4,7 +4,7 @@ use policy_core::ids::{Id, ProxyId};
 use policy_core::model::http::{
     Action, App, HostMatch, Location, PathMatch, ProxyKind, Redirect, Request, RequestMatch, ValueMatch,
 };
-use policy_core::model::{AddressSet, Finding, Flag, Hop, Masquerader, Name, Proviso, WayKind};
+use policy_core::model::{AddressSet, Finding, Flag, Hop, Masquerader, Name, Proviso, ServiceKind, WayKind};
 use policy_core::query::{Actor, Subject};
 use policy_core::ways::clients::Clients;
 use policy_core::ways::proxied::Served;
@@ -44,7 +44,8 @@ pub(crate) fn hop_kind(names: &Names<'_>, hop: &Hop) -> HopDto {
         Hop::Pod { pod, port } => ("pod", Some(names.pod(*pod)), None, Some(*port)),
         Hop::Address { at, port } => ("address", None, Some(at.to_string()), Some(*port)),
     };
-    HopDto { kind, name, address, port }
+    let external_name = external_name(names, hop).map(str::to_owned);
+    HopDto { kind, name, address, port, external_name }
 }
 
 /// One hop for people.
@@ -64,7 +65,11 @@ fn hop_text(names: &Names<'_>, hop: &Hop) -> String {
         }
         Hop::Service { service, at, port } => {
             let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
-            format!("Service {}{at}:{port}", names.service(*service))
+            let called = names.service(*service);
+            match external_name(names, hop) {
+                Some(name) => format!("{} {called}:{port} ({})", WayKind::ExternalName.id(), escape(name)),
+                None => format!("Service {called}{at}:{port}"),
+            }
         }
         Hop::Proxy { proxy, port } => format!("{}:{port}", names.proxy(*proxy)),
         Hop::ApiServer => "the API server".to_owned(),
@@ -73,11 +78,24 @@ fn hop_text(names: &Names<'_>, hop: &Hop) -> String {
     }
 }
 
+/// What a hop stands for that is an ExternalName (SVC-16).
+fn external_name<'n>(names: &Names<'n>, hop: &Hop) -> Option<&'n str> {
+    let Hop::Service { service, .. } = hop else { return None };
+    match &names.cluster().services.at(*service).kind {
+        ServiceKind::ExternalName(name) => Some(name),
+        _ => None,
+    }
+}
+
 /// All hops of a way, for people.
 pub(crate) fn hops_text(names: &Names<'_>, kind: WayKind, hops: &[Hop]) -> String {
     let of_pod = matches!(kind, WayKind::HostPort | WayKind::HostNetwork);
     let text = |hop: &Hop| match hop {
         Hop::Node { node: None, port: Some(port), .. } if of_pod => format!("the pod's node:{port}"),
+        // The way as a whole is called so already.
+        Hop::Service { service, port, .. } if kind == WayKind::ExternalName && external_name(names, hop).is_some() => {
+            format!("Service {}:{port}", names.service(*service))
+        }
         hop => hop_text(names, hop),
     };
     hops.iter().map(text).collect::<Vec<_>>().join(" → ")

@@ -21,23 +21,30 @@ impl Walk<'_> {
     ) -> Vec<(Vec<Hop>, Ending)> {
         let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
         let hop = Hop::Service { service, at: None, port };
-        let stopped = |rule: &'static str| {
+        let stopped = |hops: &[Hop], rule: &'static str| {
             let nobody = Finding::of(Verdict::NoListener, rule);
             let parts = parts.iter().map(|part| part.clone().and(nobody.clone())).collect();
-            vec![(vec![hop.clone()], Ending::nowhere(parts))]
+            vec![(hops.to_vec(), Ending::nowhere(parts))]
         };
         let name = match cluster.services.get(service).map(|service| &service.kind) {
             Some(ServiceKind::ExternalName(name)) => format!("{}.", name.trim_end_matches('.')),
-            _ => return stopped("SVC-16"),
+            _ => return stopped(&[hop], "SVC-16"),
         };
-        match dns::resolve(cluster, profile, self.endpoints, arrival.pod, &name).resolution {
+        let resolved = dns::resolve(cluster, profile, self.endpoints, arrival.pod, &name);
+        // W-EXTNAME: the names on the way there.
+        let further = resolved.through.into_iter().filter(|id| *id != service);
+        let further = further.map(|service| Hop::Service { service, at: None, port });
+        let hops: Vec<Hop> = std::iter::once(hop).chain(further).collect();
+        match resolved.resolution {
             Resolution::ClusterIp(target) => {
                 let ports = &cluster.services.at(target).ports;
                 let place = ports.iter().position(|of| (of.protocol, of.port) == (Protocol::Tcp, port));
-                let Some(place) = place.and_then(|place| u32::try_from(place).ok()) else { return stopped("SVC-7") };
+                let Some(place) = place.and_then(|place| u32::try_from(place).ok()) else {
+                    return stopped(&hops, "SVC-7");
+                };
                 let target = BackendTarget::Service { service: target, port: place, dial: Dial::ClusterIp };
                 let reached = self.reach_backend(arrival, parts, proxy, &Backend { target, ..backend.clone() });
-                reached.into_iter().map(|(hops, end)| ([vec![hop.clone()], hops].concat(), end)).collect()
+                reached.into_iter().map(|(more, end)| ([hops.clone(), more].concat(), end)).collect()
             }
             Resolution::Addresses(named) => {
                 let mut reached = Vec::new();
@@ -46,17 +53,17 @@ impl Walk<'_> {
                     let parts = self.dial(arrival, parts, proxy, target, &[one.family], port);
                     let address = one.address.filter(|_| one.pod.is_none());
                     let pods = one.pod.into_iter().collect();
-                    reached.push((vec![hop.clone()], Ending { pods, address, port, parts }));
+                    reached.push((hops.clone(), Ending { pods, address, port, parts }));
                 }
-                if reached.is_empty() { stopped("DNS-2") } else { reached }
+                if reached.is_empty() { stopped(&hops, "DNS-2") } else { reached }
             }
             Resolution::External(name) => {
                 let class = Domains::new(cluster.cluster_policies.values()).class(&name);
                 let parts = self.dial(arrival, parts, proxy, Party::Named(class), &Family::ALL, port);
-                vec![(vec![hop], Ending { port, ..Ending::nowhere(parts) })]
+                vec![(hops, Ending { port, ..Ending::nowhere(parts) })]
             }
-            Resolution::ApiServer => vec![(vec![hop], Ending { port, ..Ending::nowhere(parts.to_vec()) })],
-            Resolution::NxDomain { rule, .. } => stopped(rule),
+            Resolution::ApiServer => vec![(hops, Ending { port, ..Ending::nowhere(parts.to_vec()) })],
+            Resolution::NxDomain { rule, .. } => stopped(&hops, rule),
         }
     }
 

@@ -112,6 +112,9 @@ pub struct HopDto {
     /// The port that is dialled, when it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// The name that it stands for, if it is an ExternalName (W-EXTNAME).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_name: Option<String>,
 }
 
 /// What becomes of some clients.
