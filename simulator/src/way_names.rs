@@ -87,6 +87,11 @@ fn external_name<'n>(names: &Names<'n>, hop: &Hop) -> Option<&'n str> {
     }
 }
 
+/// The name outside at which a way ends, behind the last of its hops.
+pub(crate) fn outside_name(names: &Names<'_>, hops: &[Hop]) -> Option<String> {
+    hops.last().and_then(|hop| external_name(names, hop)).map(escape)
+}
+
 /// All hops of a way, for people.
 pub(crate) fn hops_text(names: &Names<'_>, kind: WayKind, hops: &[Hop]) -> String {
     let of_pod = matches!(kind, WayKind::HostPort | WayKind::HostNetwork);

@@ -17,7 +17,7 @@ use crate::names::Names;
 use crate::render::table::{Table, Text};
 use crate::render::{Output, escape};
 use crate::session::Session;
-use crate::way_names::{actor, answer_text, depends, hops_text, origin_text, requests_text};
+use crate::way_names::{actor, answer_text, depends, hops_text, origin_text, outside_name, requests_text};
 
 /// A way for some clients that are alike.
 #[derive(Debug)]
@@ -244,7 +244,10 @@ pub(crate) fn table(rows: &[&Row], names: &Names<'_>, wide: bool, all: bool) -> 
             let to = match (&way.pods, way.address) {
                 (pods, _) if !pods.is_empty() => names.actors(&[Actor::Pods(pods.clone())], wide),
                 (_, Some(address)) => address.to_string(),
-                _ => way.served.as_ref().and_then(|served| answer_text(&served.then)).unwrap_or_default(),
+                _ => {
+                    let answer = way.served.as_ref().and_then(|served| answer_text(&served.then));
+                    answer.or_else(|| outside_name(names, &way.hops)).unwrap_or_default()
+                }
             };
             let port = match way.port {
                 0 => String::new(),

@@ -92,10 +92,15 @@ impl Session {
     }
 }
 
+/// What to say when nothing is called nearly so.
+const NAMES: &str =
+    "pods and workloads are written NAMESPACE/NAME, nodes node/NAME; `portolan matrix` lists the workloads";
+
 /// A name that names nothing, or too much, with what could be meant.
 pub(crate) fn unknown(error: SubjectError) -> Failure {
     let near: Vec<String> = error.near.iter().map(|name| format!("`{}`", escape(name))).collect();
     let help = match error.problem {
+        SubjectProblem::Unknown if near.is_empty() => Some(NAMES.to_owned()),
         _ if near.is_empty() => None,
         SubjectProblem::Ambiguous => Some(format!("write one of {}", near.join(", "))),
         _ => Some(format!("near matches: {}", near.join(", "))),
