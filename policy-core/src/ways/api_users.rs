@@ -197,7 +197,7 @@ impl<'a> ApiClient<'a> {
     ///
     /// # Errors
     /// What becomes of it where nothing is there.
-    pub fn at_url(&self, url: &ProxyUrl, method: Option<&str>) -> Result<UserWay, ApiWay> {
+    pub fn at_url(&self, url: &ProxyUrl, method: Option<&str>) -> Result<UserWay, Box<ApiWay>> {
         let cluster = self.server.cluster;
         let pod = self.server.pod_at(url).map(|(_, pod)| pod);
         let methods = method.map_or_else(|| METHODS.to_vec(), |method| vec![method]);
@@ -210,7 +210,7 @@ impl<'a> ApiClient<'a> {
             Proxied::Pod => Some(Means::PodProxy),
             Proxied::Node => Some(Means::NodeProxy),
         };
-        let Some(means) = means else { return Err(way) };
+        let Some(means) = means else { return Err(Box::new(way)) };
         let node = if means == Means::NodeProxy { node() } else { None };
         Ok(UserWay { request: format!("{method} {}", written(url)), node, ..found(means, way) })
     }
