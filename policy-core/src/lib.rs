@@ -26,6 +26,8 @@ pub mod selection;
 pub mod snapshot;
 pub mod source;
 pub mod spec;
+#[cfg(test)]
+mod testing;
 pub mod ties;
 pub mod ways;
 

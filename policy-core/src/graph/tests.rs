@@ -6,10 +6,8 @@ use petgraph::visit::EdgeRef;
 use super::ways::{Node, Passage, PassagePort};
 use super::{NodeIndex, ReachabilityGraph, Shown, WayGraph};
 use crate::analysis::Analysis;
-use crate::lower::{LowerOptions, lower};
-use crate::manifest::{ReadOptions, read};
 use crate::model::{Profile, Protocol, Verdict, WayKind};
-use crate::source::SourceMap;
+use crate::testing;
 
 /// Two workloads of which policies tell nothing apart, a Service for each, and a third workload behind nothing.
 const BASE: &str = "\
@@ -32,16 +30,7 @@ const DENY: &str = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, meta
 const LOCAL: &str = "{apiVersion: v1, kind: Service, metadata: {name: local, namespace: x}, spec: {type: NodePort, externalTrafficPolicy: Local, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30081}]}}";
 
 fn analysis(objects: &[&str]) -> Analysis {
-    let mut sources = SourceMap::default();
-    sources.add("base.yaml", BASE);
-    for (at, object) in objects.iter().enumerate() {
-        sources.add(format!("{at}.yaml"), *object);
-    }
-    let (snapshot, found) = read(&sources, &ReadOptions::default());
-    assert!(found.iter().all(|found| !found.is_error()), "{found:#?}");
-    let (cluster, found) = lower(&snapshot, &LowerOptions::default());
-    assert!(found.iter().all(|found| !found.is_error()), "{found:#?}");
-    Analysis::new(cluster, Profile::default())
+    Analysis::new(testing::cluster(BASE, objects), Profile::default())
 }
 
 fn ways(analysis: &Analysis) -> WayGraph {

@@ -8,9 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::analysis::Analysis;
 use crate::compile::PodColumns;
 use crate::ids::NodeId;
-use crate::model::{
-    AddressSet, Family, Finding, Flow, Judge, Judgement, Leg, Masquerader, Party, Protocol, Verdict, premise,
-};
+use crate::model::{AddressSet, Family, Finding, Flow, Judge, Judgement, Leg, Masquerader, Party, Protocol, premise};
 
 /// Some clients.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -254,10 +252,4 @@ pub fn overall(parts: &[Part]) -> Option<&Finding> {
         }
     }
     best
-}
-
-/// Whether all parts are let through.
-#[must_use]
-pub fn all_allowed(parts: &[Part]) -> bool {
-    parts.iter().all(|part| part.finding.verdict == Verdict::Allowed)
 }

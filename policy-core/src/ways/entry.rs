@@ -1,5 +1,6 @@
 //! Entries: the addresses and ports at which a way begins (M-8).
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::analysis::Analysis;
@@ -170,13 +171,12 @@ pub fn of_service(analysis: &Analysis, id: ServiceId) -> Vec<Entry> {
 pub fn of_pod(analysis: &Analysis, id: PodId) -> Vec<Entry> {
     let pod = analysis.cluster.pods.at(id);
     let entry = |kind, protocol, at, leads| Entry { kind, protocol, at, leads };
+    let declared =
+        || -> BTreeSet<(Protocol, u16)> { pod.ports.iter().map(|port| (port.protocol, port.port)).collect() };
     let mut entries = Vec::new();
     if pod.host_network {
-        let mut ports: Vec<(Protocol, u16)> = pod.ports.iter().map(|port| (port.protocol, port.port)).collect();
-        ports.sort_unstable();
-        ports.dedup();
         entries.extend(
-            ports.into_iter().map(|(protocol, port)| {
+            declared().into_iter().map(|(protocol, port)| {
                 entry(WayKind::HostNetwork, protocol, At::Node(pod.node, port), Leads::Pod(id))
             }),
         );
@@ -188,10 +188,7 @@ pub fn of_pod(analysis: &Analysis, id: PodId) -> Vec<Entry> {
         }));
     }
     if !analysis.profile.ways.pod_cidr_routable.is_empty() {
-        let mut ports: Vec<(Protocol, u16)> = pod.ports.iter().map(|port| (port.protocol, port.port)).collect();
-        ports.sort_unstable();
-        ports.dedup();
-        for (protocol, port) in ports {
+        for (protocol, port) in declared() {
             let family = Family::ALL.into_iter().find_map(|family| pod.address(family));
             entries.push(entry(WayKind::Pod, protocol, At::Address(family, port), Leads::Pod(id)));
         }

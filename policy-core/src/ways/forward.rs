@@ -3,10 +3,12 @@
 //! [`kube_proxy`](crate::ways::kube_proxy) answers for one packet on one node. Here a client may enter at any node,
 //! and what counts is which endpoints it gets and who it is to them; nothing is asked node by node.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::analysis::Analysis;
-use crate::ids::NodeId;
+use crate::compile::PodColumns;
+use crate::ids::{NodeId, PodId, WorkloadId};
 use crate::model::delivery::{Endpoint, Frontend};
 use crate::model::way_profile::{DetectLocal, KubeProxyMode, NodeAddressesPublic};
 use crate::model::{
@@ -122,14 +124,55 @@ pub(super) fn neighbours() -> AddressSet {
     PRIVATE.iter().filter_map(|net| net.parse().ok()).map(AddressSet::net).collect()
 }
 
-/// Who an endpoint is: a pod, a node by its address (HN-2), or somebody else.
-pub(super) fn destination(analysis: &Analysis, endpoint: &Endpoint) -> Option<Party> {
-    let nodes = &analysis.cluster.nodes;
-    let of_node = |ip: IpAddr| {
-        let holder = nodes.iter().find(|(_, node)| node.addresses.iter().any(|address| address.ip == ip));
-        holder.map_or(Party::Address(ip), |(node, _)| Party::Node(node))
-    };
-    endpoint.pod.map(Party::Pod).or_else(|| endpoint.address.map(of_node))
+/// Endpoints that are alike to clients: of one workload, treated alike by policies, and on the same node.
+pub(super) struct Group {
+    /// One of them.
+    pub(super) endpoint: Endpoint,
+    pub(super) port: u16,
+    pub(super) pods: Vec<PodId>,
+    pub(super) families: Vec<Family>,
+}
+
+impl Group {
+    /// Its address, when it is no pod's.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        outer_address(&self.endpoint)
+    }
+}
+
+fn outer_address(endpoint: &Endpoint) -> Option<IpAddr> {
+    endpoint.address.filter(|_| endpoint.pod.is_none())
+}
+
+/// What tells endpoints apart: workload, what policies know, node, address of one that is no pod, port, whether it is
+/// the client.
+type Place = (Option<WorkloadId>, Option<PodColumns>, Option<NodeId>, Option<IpAddr>, u16, bool);
+
+/// Puts endpoints together that are alike; the client itself is like no other.
+pub(super) fn grouped(
+    analysis: &Analysis,
+    endpoints: impl IntoIterator<Item = (Endpoint, u16)>,
+    client: Option<PodId>,
+) -> Vec<Group> {
+    let mut groups: BTreeMap<Place, Group> = BTreeMap::new();
+    for (endpoint, port) in endpoints {
+        let workload = endpoint.pod.map(|pod| analysis.cluster.pods.at(pod).workload);
+        let columns = endpoint.pod.map(|pod| analysis.compiled.pod_columns(pod));
+        let itself = endpoint.pod.is_some() && endpoint.pod == client;
+        let group = groups
+            .entry((workload, columns, endpoint.node, outer_address(&endpoint), port, itself))
+            .or_insert_with(|| Group { endpoint, port, pods: Vec::new(), families: Vec::new() });
+        group.pods.extend(endpoint.pod);
+        group.families.push(endpoint.family);
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    for group in &mut groups {
+        group.pods.sort_unstable();
+        group.pods.dedup();
+        group.families.sort_unstable();
+        group.families.dedup();
+    }
+    groups
 }
 
 /// A connection, all but its source: the destination stands there for now.

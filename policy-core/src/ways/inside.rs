@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::NodeId;
 use crate::model::{
-    Client, Decision, Deliver, Delivery, Family, Finding, Flow, IpMode, LoadBalancerAddress, Masquerader, NodeView,
-    Packet, Party, PortRef, SourceAddress, Target, Verdict, WayKind, premise,
+    Client, Decision, Deliver, Delivery, Endpoint, Family, Finding, Flow, IpMode, LoadBalancerAddress, Masquerader,
+    NodeView, Packet, Party, PortRef, SourceAddress, Target, Verdict, WayKind, premise,
 };
 use crate::ways::clients::Part;
 use crate::ways::entry::{At, Entry, Leads};
@@ -75,6 +75,12 @@ impl Walk<'_> {
     /// The node that has an address.
     pub(super) fn holder(&self, ip: IpAddr) -> Option<NodeId> {
         self.holders.get(&ip).copied()
+    }
+
+    /// Who an endpoint is: a pod, a node by its address (HN-2), or somebody else.
+    pub(super) fn destination(&self, endpoint: &Endpoint) -> Option<Party> {
+        let of_address = |ip: IpAddr| self.holder(ip).map_or(Party::Address(ip), Party::Node);
+        endpoint.pod.map(Party::Pod).or_else(|| endpoint.address.map(of_address))
     }
 
     /// What dialling an entry means, as far as the input tells; `on` = the node on which the client is, if it shares

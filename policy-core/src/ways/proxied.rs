@@ -1,13 +1,12 @@
 //! Through proxies: which requests they send where, and what the backends' policies say to the proxy (M-6, ING-13,
 //! GW-16).
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
 use crate::ids::{NodeId, PodId, ProxyId};
-use crate::model::delivery::{Endpoint, Frontend, PortRef};
+use crate::model::delivery::{Frontend, PortRef};
 use crate::model::http::{
     Action, App, Backend, BackendTarget, Check, Dial, Listener, Proxy, ProxyKind, ProxyPods, ProxyPort, Request,
     RequestMatch, RouteOrigin, RouteRule,
@@ -20,7 +19,7 @@ use crate::model::{
 use crate::ways::clients::{Clients, Part, best, split};
 use crate::ways::dial::is_tried;
 use crate::ways::entry::{self, At, Entry, Leads};
-use crate::ways::forward::{Standing, Treatment, connection, destination, treatment, usable};
+use crate::ways::forward::{Standing, Treatment, connection, grouped, treatment, usable};
 use crate::ways::nodes::Reach;
 use crate::ways::requests::{Region, partition};
 use crate::ways::walk::{Walk, Way};
@@ -279,18 +278,8 @@ impl Walk<'_> {
         };
         let (number, protocol) = (port.port, port.protocol);
         let hop = vec![Hop::Service { service, at: None, port: number }];
-        let mut groups: BTreeMap<_, (Endpoint, u16, Vec<PodId>, Vec<Family>)> = BTreeMap::new();
-        for family in Family::ALL {
-            for (endpoint, number) in usable(self.endpoints.of(cluster, PortRef { service, port: at }, family)) {
-                let workload = endpoint.pod.map(|pod| cluster.pods.at(pod).workload);
-                let columns = endpoint.pod.map(|pod| self.analysis.compiled.pod_columns(pod));
-                let address = endpoint.address.filter(|_| endpoint.pod.is_none());
-                let key = (workload, columns, endpoint.node, address, number);
-                let group = groups.entry(key).or_insert_with(|| (endpoint, number, Vec::new(), Vec::new()));
-                group.2.extend(endpoint.pod);
-                group.3.push(family);
-            }
-        }
+        let of_family = |family| usable(self.endpoints.of(cluster, PortRef { service, port: at }, family));
+        let groups = grouped(self.analysis, Family::ALL.into_iter().flat_map(of_family), None);
         if groups.is_empty() {
             // GW-9, ING-3: the Service has nobody behind it.
             let nobody = Finding::of(Verdict::NoListener, "KP-4");
@@ -298,17 +287,17 @@ impl Walk<'_> {
             return vec![(hop, Ending::nowhere(parts))];
         }
         let mut reached = Vec::new();
-        for (endpoint, number, mut pods, families) in groups.into_values() {
-            let Some(target) = destination(self.analysis, &endpoint) else { continue };
+        for group in groups {
+            let Some(target) = self.destination(&group.endpoint) else { continue };
             let mut after = Vec::new();
             let mut flows = Vec::new();
-            for family in &families {
-                let flow = connection(target, *family, protocol, number, None, None);
+            for family in &group.families {
+                let flow = connection(target, *family, protocol, group.port, None, None);
                 flows.extend(self.dialled_by_proxy(
                     arrival,
                     PortRef { service, port: at },
                     dial,
-                    (flow, endpoint.node),
+                    (flow, group.endpoint.node),
                 ));
             }
             for part in parts {
@@ -321,10 +310,8 @@ impl Walk<'_> {
                     after.push(self.as_proxy(arrival, proxy, part, *flow));
                 }
             }
-            pods.sort_unstable();
-            pods.dedup();
-            let address = endpoint.address.filter(|_| endpoint.pod.is_none());
-            reached.push((hop.clone(), Ending { pods, address, port: number, parts: best(after) }));
+            let address = group.address();
+            reached.push((hop.clone(), Ending { pods: group.pods, address, port: group.port, parts: best(after) }));
         }
         reached
     }

@@ -1,15 +1,13 @@
 //! From an entry to pods: which endpoints clients get, and what policies say on the way (M-6 … M-8, KP-3, SVC-22).
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
 use crate::analysis::Analysis;
-use crate::compile::PodColumns;
-use crate::ids::{NodeId, PodId, ServiceId, WorkloadId};
-use crate::model::delivery::{Endpoint, Frontend, PortRef};
+use crate::ids::{NodeId, PodId, ServiceId};
+use crate::model::delivery::{Frontend, PortRef};
 use crate::model::profile::EgressServiceView;
 use crate::model::way_profile::{DetectLocal, KubeProxyMode, LoadBalancerKind};
 use crate::model::{
@@ -20,7 +18,7 @@ use crate::ways::clients::{Clients, Judging, Part, best, split};
 use crate::ways::endpoints::Endpoints;
 use crate::ways::entry::{At, Entry, Leads};
 use crate::ways::forward::{
-    self, Standing, Treatment, connection, destination, treatment, usable, usable_on_own_nodes,
+    self, Group, Standing, Treatment, connection, grouped, treatment, usable, usable_on_own_nodes,
 };
 use crate::ways::inside::{End, Taken};
 use crate::ways::kube_proxy::accepts_node_ports;
@@ -46,18 +44,6 @@ pub struct Way {
     pub parts: Vec<Part>,
     /// What a proxy on the way makes of requests; `None` when there is no proxy.
     pub served: Option<Box<Served>>,
-}
-
-/// What tells endpoints apart: workload, what policies know, node, address of one that is no pod, port, whether it is
-/// the client.
-type Place = (Option<WorkloadId>, Option<PodColumns>, Option<NodeId>, Option<IpAddr>, u16, bool);
-
-/// Endpoints that are alike to clients.
-struct Group {
-    endpoint: Endpoint,
-    port: u16,
-    pods: Vec<PodId>,
-    families: Vec<Family>,
 }
 
 /// Walks from entries to pods.
@@ -196,8 +182,7 @@ impl<'a> Walk<'a> {
             let step =
                 Step { entry, port, group: &group, at: port_ref, frontend, policy, balancer, taken: taken.as_deref() };
             let reached = parts.iter().flat_map(|part| self.forward(part, &step)).collect();
-            let address = group.endpoint.address.filter(|_| group.endpoint.pod.is_none());
-            ways.push(leading(group.pods.clone(), address, group.port, best(reached)));
+            ways.push(leading(group.pods.clone(), group.address(), group.port, best(reached)));
         }
         if ways.is_empty() {
             let nobody = Finding::of(Verdict::NoListener, "KP-4");
@@ -207,8 +192,7 @@ impl<'a> Walk<'a> {
         ways
     }
 
-    /// Endpoints that are alike to clients: of one workload, treated alike by policies, and on the same node where
-    /// that matters.
+    /// The endpoints that clients may get, grouped.
     fn groups(&self, port: PortRef, clients: &Clients, policy: TrafficPolicy) -> Vec<Group> {
         let cluster = &self.analysis.cluster;
         let spoken = &cluster.services.at(port.service).families;
@@ -222,27 +206,11 @@ impl<'a> Walk<'a> {
             chosen.retain(|known| !here.contains(known));
             chosen.into_iter().chain(here).collect::<Vec<_>>()
         });
-        let is_client = |pod: PodId| *clients == Clients::Party(Party::Pod(pod));
-        let mut groups: BTreeMap<Place, Group> = BTreeMap::new();
-        for (endpoint, number) in chosen {
-            let workload = endpoint.pod.map(|pod| cluster.pods.at(pod).workload);
-            let columns = endpoint.pod.map(|pod| self.analysis.compiled.pod_columns(pod));
-            let address = endpoint.address.filter(|_| endpoint.pod.is_none());
-            let itself = endpoint.pod.is_some_and(is_client);
-            let group = groups
-                .entry((workload, columns, endpoint.node, address, number, itself))
-                .or_insert_with(|| Group { endpoint, port: number, pods: Vec::new(), families: Vec::new() });
-            group.pods.extend(endpoint.pod);
-            group.families.push(endpoint.family);
-        }
-        let mut groups: Vec<Group> = groups.into_values().collect();
-        for group in &mut groups {
-            group.pods.sort_unstable();
-            group.pods.dedup();
-            group.families.sort_unstable();
-            group.families.dedup();
-        }
-        groups
+        let client = match clients {
+            Clients::Party(Party::Pod(pod)) => Some(*pod),
+            _ => None,
+        };
+        grouped(self.analysis, chosen, client)
     }
 
     /// Takes clients from the rules of a node to endpoints.
@@ -250,7 +218,7 @@ impl<'a> Walk<'a> {
         if !part.goes_on() {
             return vec![part.clone()];
         }
-        let Some(target) = destination(self.analysis, &step.group.endpoint) else {
+        let Some(target) = self.destination(&step.group.endpoint) else {
             return vec![part.clone().and(Finding::of(Verdict::NoListener, "SVC-9"))];
         };
         // Whoever does not get to this endpoint by any node or family.

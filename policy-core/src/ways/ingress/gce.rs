@@ -4,40 +4,22 @@ use std::cmp::Reverse;
 
 use crate::model::Name;
 use crate::model::http::{PathMatch, RouteRule};
-use crate::model::ingress::{Entry, HostFacts, PathType};
+use crate::model::ingress::{Entry, PathType};
 
-use super::list::{Draft, Rules};
-use super::{HostKey, LeftOut, Scene, Site, at};
+use super::{LeftOut, Scene, Site};
 
 pub(super) fn rules(scene: &Scene<'_>, entry: Entry, left_out: &mut Vec<LeftOut>) -> Vec<RouteRule> {
-    let mut rules = Rules::default();
-    let default = scene.default_of(&scene.ingresses, entry, HostFacts::default());
-    let default = default.or_else(|| scene.own_default());
-    for (HostKey(_, host), found) in scene.hosts() {
-        let mut drafts = Vec::new();
-        for site in &found.sites {
-            let Some(matches) = matches(site) else {
-                left_out.push(LeftOut {
-                    ingress: site.id,
-                    rule: "ING-20",
-                    why: format!("`{}` has a `*` where it must not be", site.path.text()),
-                    span: site.path.span.or(site.ingress.span),
-                });
-                continue;
-            };
-            for (key, path) in matches {
-                let effect = scene.plain(site, entry);
-                let when = at(&host, path);
-                drafts.push((key, Draft { when, effect, origin: scene.origin(site), rule: "ING-20" }));
-            }
-        }
-        rules.push_sorted(drafts);
-        // A host that is known does not fall back on the rules of other hosts.
-        let rest = default.clone().unwrap_or_else(|| scene.not_found());
-        rules.push([Draft { when: at(&host, PathMatch::Any), ..rest }]);
-    }
-    rules.push(default);
-    rules.done()
+    scene.host_by_host(entry, "ING-20", |site| {
+        matches(site).unwrap_or_else(|| {
+            left_out.push(LeftOut {
+                ingress: site.id,
+                rule: "ING-20",
+                why: format!("`{}` has a `*` where it must not be", site.path.text()),
+                span: site.path.span.or(site.ingress.span),
+            });
+            Vec::new()
+        })
+    })
 }
 
 /// What a path becomes in the URL map: longer ones first, whole ones before beginnings. `None`: it is dropped.

@@ -195,6 +195,33 @@ impl<'a> Scene<'a> {
         Draft { when: RequestMatch::everything(), effect, origin: self.own_origin(), rule: "ING-7" }
     }
 
+    /// The rules of controllers that know each host by itself: what `paths` makes of its paths, the smallest key first,
+    /// then the default. A host that is known does not fall back on the rules of other hosts (ING-20, ING-24).
+    fn host_by_host<K: Ord>(
+        &self,
+        entry: Entry,
+        rule: &'static str,
+        mut paths: impl FnMut(&Site<'a>) -> Vec<(K, PathMatch)>,
+    ) -> Vec<RouteRule> {
+        let mut rules = Rules::default();
+        let default = self.default_of(&self.ingresses, entry, HostFacts::default());
+        let default = default.or_else(|| self.own_default());
+        for (HostKey(_, host), found) in self.hosts() {
+            let mut drafts = Vec::new();
+            for site in &found.sites {
+                for (key, path) in paths(site) {
+                    let (effect, origin) = (self.plain(site, entry), self.origin(site));
+                    drafts.push((key, Draft { when: at(&host, path), effect, origin, rule }));
+                }
+            }
+            rules.push_sorted(drafts);
+            let rest = default.clone().unwrap_or_else(|| self.not_found());
+            rules.push([Draft { when: at(&host, PathMatch::Any), ..rest }]);
+        }
+        rules.push(default);
+        rules.done()
+    }
+
     fn own_origin(&self) -> RouteOrigin {
         RouteOrigin {
             kind: "Controller",

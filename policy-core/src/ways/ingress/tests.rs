@@ -1,11 +1,9 @@
 //! What the test vectors do not ask: who serves what, how backends are dialled, ports without HTTP.
 
-use crate::lower::{LowerOptions, lower};
-use crate::manifest::{ReadOptions, read};
 use crate::model::http::{Action, App, BackendTarget, Check, Dial, Listener, ProxyPods, Request, Routed};
 use crate::model::ingress::{Controller, claims};
 use crate::model::{Cluster, WayProfile};
-use crate::source::SourceMap;
+use crate::testing;
 
 use super::{IngressRoutes, routes};
 
@@ -21,16 +19,7 @@ const BASE: &str = "\
 ";
 
 fn cluster(objects: &[&str]) -> Cluster {
-    let mut sources = SourceMap::default();
-    sources.add("base.yaml", BASE);
-    for (at, object) in objects.iter().enumerate() {
-        sources.add(format!("{at}.yaml"), *object);
-    }
-    let (snapshot, found) = read(&sources, &ReadOptions::default());
-    assert!(found.iter().all(|found| !found.is_error()), "{found:#?}");
-    let (cluster, found) = lower(&snapshot, &LowerOptions::default());
-    assert!(found.iter().all(|found| !found.is_error()), "{found:#?}");
-    cluster
+    testing::cluster(BASE, objects)
 }
 
 fn ingress(class: &str, annotations: &str, service: &str) -> String {

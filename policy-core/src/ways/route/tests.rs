@@ -1,12 +1,10 @@
 //! One request at proxies, Services and the API server.
 
 use super::*;
-use crate::lower::{LowerOptions, lower};
-use crate::manifest::{ReadOptions, read};
 use crate::model::profile::Profile;
 use crate::model::{AddressSet, Family, Knob};
 use crate::query::Subject;
-use crate::source::SourceMap;
+use crate::testing;
 use crate::ways::api_server::ApiServer;
 
 /// A controller of nginx behind a load balancer, a backend in x.
@@ -31,15 +29,7 @@ fn ingress(host: &str, annotations: &str) -> String {
 }
 
 fn analysis(objects: &[&str], knobs: &[(&str, &str)]) -> Analysis {
-    let mut sources = SourceMap::default();
-    sources.add("base.yaml", BASE);
-    for (at, object) in objects.iter().enumerate() {
-        sources.add(format!("{at}.yaml"), *object);
-    }
-    let (snapshot, found) = read(&sources, &ReadOptions::default());
-    assert!(found.iter().all(|found| !found.is_error()), "{found:#?}");
-    let (cluster, found) = lower(&snapshot, &LowerOptions::default());
-    assert!(found.iter().all(|found| !found.is_error()), "{found:#?}");
+    let cluster = testing::cluster(BASE, objects);
     let mut profile = Profile::default();
     for (knob, value) in knobs {
         profile.set(knob, value).unwrap();
