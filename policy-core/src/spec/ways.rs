@@ -77,6 +77,12 @@ impl Dialled {
         })
     }
 
+    /// The worse of two at each place.
+    #[must_use]
+    pub(super) fn worst(self, other: &Self) -> Self {
+        self.each(other.clone(), |one, other| if one.merit() <= other.merit() { one } else { other })
+    }
+
     fn each(self, other: Self, join: impl Fn(Finding, Finding) -> Finding) -> Self {
         let goals: BTreeSet<Goal> = self.goals.keys().chain(other.goals.keys()).copied().collect();
         let joined = goals.into_iter().map(|goal| (goal, join(self.at(&goal).clone(), other.at(&goal).clone())));
@@ -237,6 +243,17 @@ impl Spec<'_> {
             }
     }
 
+    /// A packet from outside that has come to a node.
+    pub(super) fn outsider_at(&self, client: Party, to: SocketAddr, protocol: Protocol, at: &NodeView) -> Dialled {
+        let dial = Dial { client, to, protocol };
+        let source = match client {
+            Party::Address(ip) => Some(ip),
+            _ => None,
+        };
+        let there = self.at_node(&dial, Client::Outside, source, at);
+        there.unwrap_or_else(|| Dialled::nothing(Finding::of(Verdict::NoListener, "M-4")))
+    }
+
     /// What the rules of a node do with the packet, and what policies say then; `None` when they leave it alone.
     fn at_node(&self, dial: &Dial, client: Client, source: Option<IpAddr>, at: &NodeView) -> Option<Dialled> {
         let (destination, port, protocol) = (dial.to.ip(), dial.to.port(), dial.protocol);
@@ -297,7 +314,7 @@ impl Spec<'_> {
     }
 
     /// Who an endpoint is: a pod, a node by its address (HN-2), or somebody else.
-    fn party_at(&self, pod: Option<PodId>, address: Option<IpAddr>) -> Option<Party> {
+    pub(super) fn party_at(&self, pod: Option<PodId>, address: Option<IpAddr>) -> Option<Party> {
         let address = address.map(|ip| self.holder_node(ip).map_or(Party::Address(ip), Party::Node));
         pod.map(Party::Pod).or(address)
     }

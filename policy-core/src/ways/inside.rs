@@ -169,11 +169,15 @@ impl Walk<'_> {
         same && target.port == end.port
     }
 
-    /// SVC-23: whether nodes take the address of a load balancer for their own.
+    /// SVC-23: whether nodes take the address of a load balancer for their own, or for an external IP (KP-5).
     pub(super) fn is_captured(&self, entry: &Entry) -> bool {
-        let (At::Balancer(Some(name), _), Leads::Service { service, .. }) = (&entry.at, &entry.leads) else {
+        let (At::Balancer(Some(name), number), Leads::Service { service, .. }) = (&entry.at, &entry.leads) else {
             return false;
         };
+        let captures = |ip| self.analysis.ways.kube_proxy.captures(ip, entry.protocol, *number);
+        if name.parse().is_ok_and(|ip| !captures(ip).is_empty()) {
+            return true;
+        }
         let points = self.analysis.cluster.services.at(*service).load_balancer().map(|balancer| &balancer.ingress);
         points.into_iter().flatten().any(|point| match &point.at {
             LoadBalancerAddress::Ip(ip) => point.mode == IpMode::Vip && name.parse() == Ok(*ip),

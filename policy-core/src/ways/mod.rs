@@ -8,6 +8,7 @@ mod api_exposure;
 pub mod api_server;
 pub mod clients;
 pub mod dial;
+mod disputed;
 pub mod dns;
 pub mod endpoints;
 pub mod entry;

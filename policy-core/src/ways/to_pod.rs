@@ -55,6 +55,10 @@ impl Walk<'_> {
                     parts.extend(self.past_host_port(&part, entry, &flow));
                 }
             }
+            if let (Clients::Outside(_), Some(node), true) = (clients, object.node, is_mapped) {
+                let sure = self.getting_undisputed(entry, node);
+                parts = parts.into_iter().flat_map(|part| self.unless_disputed(part, &sure)).collect();
+            }
         }
         let mut parts = best(parts);
         if is_assumed {
@@ -98,6 +102,16 @@ impl Walk<'_> {
     /// Who outside gets a packet to an entry, at a node or at any (W-NP, W-HP, W-CIP, W-POD). An address that a node
     /// has is reached like its others.
     pub(super) fn getting_at(&self, entry: &Entry, node: Option<NodeId>) -> AddressSet {
+        self.getting_where(entry, node, &|_, _| true)
+    }
+
+    /// The same by those addresses of nodes alone that `counts` takes.
+    pub(super) fn getting_where(
+        &self,
+        entry: &Entry,
+        node: Option<NodeId>,
+        counts: &dyn Fn(IpAddr, &NodeView) -> bool,
+    ) -> AddressSet {
         let (analysis, outside) = (self.analysis, self.judging.outside());
         let ways = &analysis.profile.ways;
         let only = match entry.at {
@@ -106,7 +120,7 @@ impl Walk<'_> {
             _ => None,
         };
         let node = entry.node().or(node);
-        let everywhere = |ip: IpAddr, _: &NodeView| only.is_none_or(|only| only == ip);
+        let everywhere = |ip: IpAddr, at: &NodeView| only.is_none_or(|only| only == ip) && counts(ip, at);
         match (entry.kind, &entry.leads) {
             (WayKind::NodePort, _) => {
                 let is_open = |ip: IpAddr, at: &NodeView| everywhere(ip, at) && accepts_node_ports(ways, ip, at);
@@ -129,7 +143,7 @@ impl Walk<'_> {
                     None => everybody,
                     Some((_, holder)) if node.is_some_and(|node| node != holder) => AddressSet::empty(),
                     Some((ip, holder)) => {
-                        let is_it = |other: IpAddr, _: &NodeView| other == ip;
+                        let is_it = |other: IpAddr, at: &NodeView| other == ip && counts(ip, at);
                         node_clients(analysis, &is_it, Some(holder), &everybody)
                     }
                 }

@@ -45,7 +45,13 @@ fn dialled(analysis: &Analysis, entry: &Entry) -> Option<Vec<SocketAddr>> {
             (is_vip || (!is_node(&ip) && all_known && has_number)).then(|| vec![SocketAddr::new(ip, *port)])
         }
         At::AnyNode(Some(port)) => addresses(cluster.nodes.ids().collect(), *port),
-        At::Node(Some(node), port) => addresses(vec![*node], *port),
+        At::Node(Some(node), port) => {
+            let mut known = addresses(vec![*node], *port)?;
+            if let Leads::HostPort(pod, at) = entry.leads {
+                known.retain(|to| cluster.pods.at(pod).host_ports[at].is_at(to.ip()));
+            }
+            (!known.is_empty()).then_some(known)
+        }
         _ => None,
     }
 }
@@ -70,7 +76,7 @@ fn own(entry: &Entry) -> Option<PortRef> {
 
 /// What the reference says of a client and an entry: the best over its addresses. The rule behind its doubts
 /// when others claim them too.
-fn wanted(
+pub(super) fn wanted(
     (analysis, spec): (&Analysis, &Spec<'_>),
     client: Party,
     (entry, dials): (&Entry, &[SocketAddr]),
@@ -84,8 +90,13 @@ fn wanted(
         _ => None,
     };
     let all = dials.iter().chain(&loopback).map(|to| spec.dial(client, *to, entry.protocol));
+    // A host port of the same number at an address that the Service does not have is no way into the Service.
+    let all = all.map(|dialled| match own(entry) {
+        Some(_) if dialled.by.is_empty() => Dialled::nothing(Finding::of(Verdict::NoRoute, "M-4")),
+        _ => dialled,
+    });
     let best = all.reduce(Dialled::or).ok_or("M-4")?;
-    let contested = ["KP-5", "HP-7"].contains(&best.elsewhere.rule);
+    let contested = best.elsewhere.rule == "KP-5";
     let by_others = best.by.iter().any(|(_, by)| Some(*by) != own(entry));
     if own(entry).is_some() && best.by.is_empty() {
         // What is there otherwise is no way into the Service.
@@ -98,7 +109,7 @@ fn wanted(
 }
 
 /// What the walk says of a client at each place.
-fn found(ways: &[Way], is_meant: &dyn Fn(&Clients) -> bool) -> (BTreeMap<Goal, Finding>, Option<Finding>) {
+pub(super) fn found(ways: &[Way], is_meant: &dyn Fn(&Clients) -> bool) -> (BTreeMap<Goal, Finding>, Option<Finding>) {
     let mut goals: BTreeMap<Goal, Finding> = BTreeMap::new();
     let mut nowhere: Option<Finding> = None;
     for way in ways {
@@ -122,7 +133,7 @@ fn found(ways: &[Way], is_meant: &dyn Fn(&Clients) -> bool) -> (BTreeMap<Goal, F
 }
 
 /// What is compared of a verdict: those that stop a client are one, since M-6 does not order them.
-fn word(finding: Option<&Finding>) -> &'static str {
+pub(super) fn word(finding: Option<&Finding>) -> &'static str {
     match finding {
         Some(finding) if finding.is_open() => finding.verdict.as_str(),
         _ => "closed",
@@ -145,7 +156,8 @@ fn differences(
         Ok(wanted) => wanted,
         Err(rule) => {
             // Two Services claim it: nobody says who gets it, and the walk must promise nothing.
-            let promised = goals.iter().filter(|(_, finding)| rule == "KP-5" && finding.verdict == Verdict::Allowed);
+            let is_service = matches!(entry.leads, Leads::Service { .. }) && rule == "KP-5";
+            let promised = goals.iter().filter(|(_, finding)| is_service && finding.verdict == Verdict::Allowed);
             let promised = promised.map(|(goal, _)| format!("{goal:?} is contested"));
             return std::iter::once("contested".to_owned()).chain(promised).collect();
         }
@@ -166,7 +178,8 @@ fn differences(
     all.retain(|goal| only.is_none_or(|only| *goal == only));
     // Any node may be one that the input does not have, where a pod runs of which it does not tell the node.
     let is_asked = |goal: &Goal| goal.pod.is_none_or(|pod| pods.at(pod).node.is_some());
-    let is_any = only.is_none() && (matches!(entry.at, At::AnyNode(_)) || matches!(client, Party::Address(_)));
+    let is_any = only.is_none()
+        && (matches!(entry.at, At::AnyNode(_) | At::Balancer(..)) || matches!(client, Party::Address(_)));
     all.retain(|goal| !is_any || is_asked(goal));
     for goal in all {
         let (walk, spec) = (goals.get(&goal), wanted.at(&goal));
@@ -177,7 +190,7 @@ fn differences(
     differences
 }
 
-fn entries(analysis: &Analysis) -> Vec<(Entry, Vec<SocketAddr>)> {
+pub(super) fn entries(analysis: &Analysis) -> Vec<(Entry, Vec<SocketAddr>)> {
     let cluster = &analysis.cluster;
     let services = cluster.services.ids().flat_map(|service| entry::of_service(analysis, service));
     let live = cluster.pods.iter().filter(|(_, pod)| pod.state != PodState::Finished).map(|(id, _)| id);
@@ -289,7 +302,7 @@ fn the_parts_of_every_way_are_disjoint_and_leave_nobody_out() {
 }
 
 /// The first and the last address of every stretch of every part of every way.
-fn edges(ways: &[Way]) -> BTreeSet<IpAddr> {
+pub(super) fn edges(ways: &[Way]) -> BTreeSet<IpAddr> {
     let parts = ways.iter().flat_map(|way| &way.parts);
     let sets = parts.filter_map(|part| match &part.clients {
         Clients::Outside(set) => Some(set),
