@@ -151,3 +151,45 @@ impl Walk<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::Analysis;
+    use crate::model::Profile;
+    use crate::testing;
+
+    #[test]
+    fn pods_on_the_host_s_network_reach_the_loopback_of_their_node() {
+        // HN-3, HP-2
+        let pod = |name: &str, node: &str, host: bool, ip: &str, ports: &str| {
+            format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: x}}, spec: {{nodeName: {node}, hostNetwork: {host}, containers: [{{name: c, image: i, ports: [{ports}]}}]}}, status: {{phase: Running, podIP: {ip}}}}}"
+            )
+        };
+        let node = |name: &str, ip: &str| {
+            format!(
+                "{{apiVersion: v1, kind: Node, metadata: {{name: {name}}}, status: {{addresses: [{{type: InternalIP, address: {ip}}}]}}}}"
+            )
+        };
+        let texts = [
+            pod("web", "n1", false, "10.1.0.1", "{containerPort: 80, hostPort: 8080, hostIP: 127.0.0.1}"),
+            pod("host", "n1", true, "10.0.0.1", ""),
+            pod("plain", "n1", false, "10.1.0.2", ""),
+            pod("far", "n2", true, "10.0.0.2", ""),
+            node("n2", "10.0.0.2"),
+        ];
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let analysis = Analysis::new(testing::cluster(&node("n1", "10.0.0.1"), &texts), Profile::default());
+        let find = |name: &str| analysis.cluster.pods.iter().find(|(_, pod)| &*pod.name == name).unwrap().0;
+        let entries = entry::of_pod(&analysis, find("web"));
+        let entry = entries.into_iter().find(|entry| entry.kind == WayKind::HostPort).unwrap();
+        let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
+        let mut verdict = |name: &str| {
+            let ways = walk.enter(&Clients::Party(Party::Pod(find(name))), &entry);
+            ways.into_iter().flat_map(|way| way.parts).map(|part| part.finding).reduce(Finding::or).unwrap().verdict
+        };
+        assert_eq!(verdict("host"), Verdict::Allowed);
+        assert!(["plain", "far"].into_iter().all(|name| !matches!(verdict(name), Verdict::Allowed)));
+    }
+}
