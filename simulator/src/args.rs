@@ -16,6 +16,8 @@ Examples:
 Names:
   shop/web   deploy/web   shop/pod/web-0   shop/* (a namespace)   node/n1
   10.0.0.1   2001:db8::/32   internet   www.example.org (as a destination)
+  shop/svc/web   web.shop.svc   https://shop.example.com/ (as destinations)
+  user/alice   group/dev   serviceaccount/shop/robot (users of the API server, as sources)
   A port stands behind a colon: shop/web:http, shop/dns:53/udp, 10.0.0.1:443, [2001:db8::1]:443
 
 Exit status:
@@ -178,16 +180,18 @@ Examples:
   portolan can internet shop/web:https -f k8s/       a port by its name
   portolan can shop/web kube-system/dns:53/udp -f k8s/
   portolan can shop/web www.example.org:443 -f k8s/  what DNS gives for a name outside
+  portolan can user/alice shop/cart:8080 -f k8s/     by the API server's proxies, port-forward, exec
   portolan can 'shop/*' 10.0.0.0/8:443 -f k8s/ -o wide
       Every pod of a namespace to every address of a CIDR: the exact partition, and an example
       flow for each part.
 
-Without a port, every port of every protocol is asked about.
+Without a port, every port of every protocol is asked about; of users of the API server, the TCP
+ports that the pod declares.
 Exit status: 0 all of it is allowed, 1 some of it is not, 2 there is no answer.")]
 pub struct CanArgs {
-    /// Who opens the connection
+    /// Who opens the connection, or asks the API server to
     pub from: String,
-    /// Who gets it: NAME[:PORT[/PROTOCOL]]
+    /// Who gets it: NAME[:PORT[/PROTOCOL]] or a URL
     pub to: String,
     /// Options behind the command.
     #[command(flatten)]
@@ -200,7 +204,10 @@ pub struct CanArgs {
 Examples:
   portolan who shop/db:5432 -f k8s/
   portolan who 'shop/*' -f k8s/ -o md                who reaches any pod of the namespace
-  portolan who shop/db:5432 --hypothetical -f k8s/   also pods that only policies name")]
+  portolan who shop/db:5432 --hypothetical -f k8s/   also pods that only policies name
+
+Pods and nodes come first, then the ways from outside, then the users of the API server whom a
+binding lets in.")]
 pub struct WhoArgs {
     /// Who is reached: NAME[:PORT[/PROTOCOL]]
     pub to: String,
@@ -217,10 +224,11 @@ pub struct WhoArgs {
 #[command(after_help = "\
 Examples:
   portolan where shop/web -f k8s/
-  portolan where internet -f k8s/                   what is open to the world as far as policies say
+  portolan where internet -f k8s/                   what is open to the world, way by way
+  portolan where user/alice -f k8s/                 what a user of the API server gets at
   portolan where shop/web -f k8s/ -o json")]
 pub struct WhereArgs {
-    /// Who opens connections
+    /// Who opens connections, or asks the API server to
     pub from: String,
     /// Also the pods that policies name and the input lacks
     #[arg(long)]
@@ -279,6 +287,7 @@ Examples:
   portolan exposed -f k8s/ --all -o wide            also what nobody gets through, with rules and places
   portolan exposed -f k8s/ -o json
 
+Behind the ways stand the users who may ask the API server for pods, by which rule of which role.
 What manifests do not tell (a load balancer's address, an allocated node port, nodes) is taken as
 given and marked hypothetical. Exit status: 0, whatever is exposed; 2 there is no answer.")]
 pub struct ExposedArgs {
@@ -328,6 +337,7 @@ pub struct RouteArgs {
 Examples:
   portolan explain shop/web shop/cart:7070 -f k8s/
   portolan explain 203.0.113.7 shop/web:http -f k8s/
+  portolan explain user/alice shop/cart:8080 -f k8s/ rights and bindings, then each connection
 
 A set (a namespace, a CIDR, a workload whose pods differ) is explained by one flow for each part
 of the answer. Exit status: as for `can`.")]
@@ -359,8 +369,9 @@ pub struct CoverageArgs {
   portolan batch -f k8s/ questions.jsonl > answers.jsonl
   echo '{"id":1,"from":"shop/web","to":"shop/cart","port":7070}' | portolan batch -f k8s/
 
-A question is {"id"?, "from", "to", "port", "protocol"?}: the port is a number or a name, the
-protocol is TCP unless it says UDP or SCTP. The answer has the same id. A line that is no question
+A question is {"id"?, "from", "to", "port"?, "protocol"?}: the port is a number or a name, the
+protocol is TCP unless it says UDP or SCTP; or {"id"?, "from", "url", "method"?, "headers"?, "sni"?}.
+Names mean what they mean to `can`, and so do answers. The answer has the same id. A line that is no question
 is answered by {"id", "error"}; the rest is still answered, and the exit status is 2.
 See docs/json.md."#)]
 pub struct BatchArgs {

@@ -7,6 +7,7 @@
 //! Only [`load`](mod@load) opens files; only `render` writes. [`run`] is the whole program with its streams as
 //! arguments, so that tests call it in-process.
 
+mod api_user;
 pub mod args;
 mod caveats;
 mod commands;
@@ -287,7 +288,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pods.yaml");
         std::fs::write(&path, FAMILIES).unwrap();
-        let said = say(&format!("batch -f {}", path.display()), question);
+        let said = say(&format!("batch --set pod_cidr_routable=true -f {}", path.display()), question);
         serde_json::from_str(&said.stdout).unwrap()
     }
 

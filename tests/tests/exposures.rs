@@ -2,10 +2,12 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use policy_core::analysis::Analysis;
-use policy_core::model::{Knob, Profile, Verdict, WayKind};
+use policy_core::model::{Flag, Knob, Profile, Protocol, Verdict, WayKind};
+use policy_core::query::PortAsk;
 use policy_core::ways::clients::Clients;
+use policy_core::ways::dial::to_pods;
 use policy_core::ways::exposure::exposures;
-use policy_core::ways::walk::Way;
+use policy_core::ways::walk::{Walk, Way};
 use tests::pipeline::load;
 
 /// Two nodes; a pod behind a load balancer and a node port, which admits 203.0.113.0/24 and nobody else.
@@ -125,4 +127,20 @@ fn a_load_balancer_is_pending_only_where_an_api_server_says_so() {
     let (pending, rules) = of(&by_server);
     assert_eq!(pending, Verdict::NoRoute);
     assert!(rules.contains(&"SVC-21"), "{rules:?}");
+}
+
+#[test]
+fn a_port_that_nobody_declares_is_dialled_all_the_same() {
+    // M-5, W-POD
+    let loaded = load([("shop.yaml".to_owned(), SHOP.to_owned())]);
+    let mut profile = Profile::default();
+    profile.set(Knob::PodCidrRoutable.name(), "true").unwrap();
+    let analysis = Analysis::new(loaded.cluster, profile);
+    let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
+    let outside = walk.outside();
+    let pods: Vec<_> = analysis.cluster.pods.ids().collect();
+    let found = to_pods(&mut walk, &outside, &pods, &PortAsk::Number(Protocol::Tcp, 9999));
+    let [way] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((way.kind, way.port, verdict(way, "203.0.113.7")), (WayKind::Pod, 9999, Verdict::Allowed));
+    assert!(way.parts.iter().any(|part| part.finding.flags.contains(&Flag::UndeclaredPort)), "{way:?}");
 }

@@ -132,6 +132,40 @@ fn what_is_said_of_requests_obeys_the_schemas() {
 }
 
 #[test]
+fn what_is_said_of_users_and_of_other_names_obeys_the_schemas() {
+    // API-2, W-PFWD, W-EXTNAME
+    let manifests = root().join("fixtures/corpus/api-002-users-of-the-api-server/manifests");
+    let ask = |line: &str| -> Value {
+        let (_, text) = run(&format!("{line} -f {} -o json", manifests.display()), "");
+        serde_json::from_str(&text).unwrap()
+    };
+    for (kind, line, field) in [
+        ("CanAnswer", "can user/alice shop/cart:8080", "apiWays"),
+        ("CanAnswer", "can group/viewers shop/svc/cart:80 --set konnectivity=lab/web", "apiWays"),
+        ("CanAnswer", "can lab/web lab/svc/basket:80", "through"),
+        ("ExplainAnswer", "explain user/root shop/cart:8080", "apiWays"),
+        ("ExplainAnswer", "explain lab/web bank.lab:443", "through"),
+        ("WhoAnswer", "who shop/cart:8080", "apiWays"),
+        ("WhereAnswer", "where user/carol", "apiWays"),
+        ("ExposedAnswer", "exposed", "apiRights"),
+    ] {
+        let document = ask(line);
+        assert_eq!(document["kind"], kind, "{line}");
+        assert!(!document[field].as_array().unwrap().is_empty(), "{line}");
+        obeys(kind, &document);
+    }
+    let alice = ask("can user/alice shop/cart:8080");
+    let forwarded = alice["apiWays"].as_array().unwrap().iter().find(|way| way["by"] == "pods/portforward").unwrap();
+    assert_eq!((&forwarded["way"], &forwarded["policiesAsked"]), (&"W-PFWD".into(), &false.into()));
+    assert_eq!(forwarded["rights"][0]["binding"], "RoleBinding shop/forward");
+    assert_eq!(ask("can lab/web lab/svc/basket:80")["ways"][0]["way"], "W-EXTNAME");
+    // Every connection of a user's ways is among the traces.
+    let root = ask("explain user/root shop/cart:8080");
+    let legs = root["apiWays"].as_array().unwrap().iter().map(|way| way["legs"].as_array().unwrap().len());
+    assert_eq!(root["traces"].as_array().unwrap().len(), legs.sum::<usize>());
+}
+
+#[test]
 fn yaml_and_json_say_the_same() {
     for line in ["can internet shop/*:7075", "list", "coverage", "explain shop/web shop/cart-0:7070", "matrix"] {
         let (_, json) = run(&format!("{line} -f - -o json"), CLUSTER);
@@ -178,7 +212,8 @@ not a question
     let ids: Vec<String> = lines.iter().map(|line| line["id"].to_string()).collect();
     assert_eq!(ids, ["1", "\"two\"", "null", "{\"deep\":[4]}", "5", "6", "7", "8", "9", "10", "11", "12"]);
     let failed: Vec<bool> = lines.iter().map(|line| line.get("error").is_some()).collect();
-    assert_eq!(failed, [false, false, true, true, false, false, true, false, false, false, true, true]);
+    assert_eq!(failed, [false, false, true, true, false, false, true, false, false, false, true, false]);
+    assert_eq!((&lines[11]["verdict"], &lines[11]["rule"]), (&"no-listener".into(), &"DNS-1".into()));
     assert_eq!(lines[0]["verdict"], "allowed");
     assert_eq!(lines[3]["error"]["near"][0], "shop/cart-0");
     // CNP-10: the policies and the names that it depends on, and a name that can be asked about again.

@@ -42,7 +42,7 @@ pub use labels::{LabelSet, Name, Operator, Requirement, Selector};
 pub use policy::{Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, Peers, PortMatch, PortRule, Ports, Rule};
 pub use ports::{PortSet, Protocol};
 pub use profile::{Knob, Profile, ProfileError};
-pub use rbac::{Access, AccessRequest, AccessRule, Binding, Grant, Rbac, Role, User, Who};
+pub use rbac::{Access, AccessRequest, AccessRule, Binding, Grant, Rbac, Rights, Role, User, Who};
 pub use service::{
     Conditions, Exposure, IpMode, LoadBalancer, LoadBalancerAddress, LoadBalancerIngress, NodePort, Service,
     ServiceKind, ServicePort, Slice, SliceEndpoint, SlicePort, TargetPort, TrafficPolicy,

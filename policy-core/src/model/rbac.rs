@@ -183,6 +183,27 @@ impl User {
         Self::named(&format!("system:serviceaccount:{namespace}:{name}"))
     }
 
+    /// Somebody of whom no more is known than that a group has them. An account's group is that of a namespace.
+    #[must_use]
+    pub fn in_group(group: &str) -> Self {
+        let groups = [Name::from(group)];
+        if group == "system:unauthenticated" {
+            return Self::named("system:anonymous");
+        }
+        let account = group.starts_with("system:serviceaccounts:").then(|| Name::from("system:serviceaccounts"));
+        Self::new("", groups.into_iter().chain(account))
+    }
+
+    /// Somebody whom a binding names so.
+    #[must_use]
+    pub fn of(who: &Who) -> Self {
+        match who {
+            Who::User(name) => Self::named(name),
+            Who::Group(group) => Self::in_group(group),
+            Who::ServiceAccount { namespace, name } => Self::service_account(namespace, name),
+        }
+    }
+
     fn is(&self, who: &Who) -> bool {
         match who {
             Who::User(name) => *name == self.name,
@@ -200,7 +221,11 @@ fn account(user: &str) -> Option<(&str, &str)> {
 impl fmt::Display for AccessRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slash = if self.subresource.is_empty() { "" } else { "/" };
-        write!(f, "{} {}{slash}{} `{}`", self.verb, self.resource, self.subresource, self.name)?;
+        write!(f, "{} {}{slash}{}", self.verb, self.resource, self.subresource)?;
+        // All of them.
+        if !self.name.is_empty() {
+            write!(f, " `{}`", self.name)?;
+        }
         match &self.namespace {
             Some(namespace) => write!(f, " in {namespace}"),
             None => Ok(()),
@@ -228,27 +253,14 @@ impl Rbac {
     /// Whether a user may do what is asked: the first binding that grants it (API-2).
     #[must_use]
     pub fn access(&self, user: &User, request: &AccessRequest) -> Access {
-        if user.groups.iter().any(|group| **group == *"system:masters") {
-            return Access::Granted(Grant::Masters);
-        }
-        let mut unknown = Vec::new();
-        for (binding, bound) in self.bindings.iter() {
-            let here = bound.namespace.is_none() || bound.namespace == request.namespace;
-            if !here || !bound.subjects.iter().any(|who| user.is(who)) {
-                continue;
-            }
-            let Some(role) = bound.role else {
-                if bound.role_namespace.is_none() && *bound.role_name == *"cluster-admin" {
-                    return Access::Granted(Grant::ClusterAdmin { binding });
-                }
-                unknown.push(binding);
-                continue;
-            };
-            if let Some(rule) = self.roles.at(role).rules.iter().position(|rule| rule.grants(request)) {
-                return Access::Granted(Grant::Rule { binding, role, rule });
-            }
-        }
-        if unknown.is_empty() && self.is_given() { Access::Denied } else { Access::NotInInput(unknown) }
+        self.rights(user).access(request)
+    }
+
+    /// The bindings of a user, for more than one question about it.
+    #[must_use]
+    pub fn rights<'a>(&'a self, user: &'a User) -> Rights<'a> {
+        let bound = self.bindings.iter().filter(|(_, bound)| bound.subjects.iter().any(|who| user.is(who)));
+        Rights { rbac: self, user, bindings: bound.map(|(id, _)| id).collect() }
     }
 
     /// Whether the token of an account is mounted into a pod that says this of it (API-11): the pod before the account,
@@ -264,11 +276,106 @@ impl AccessRule {
     /// Whether it grants a request (API-2). Names are compared with what the URL says, letter for letter.
     #[must_use]
     pub fn grants(&self, request: &AccessRequest) -> bool {
-        let has = |list: &[Name], wanted: &str| list.iter().any(|entry| **entry == *wanted || **entry == *"*");
         has(&self.verbs, &request.verb)
-            && has(&self.groups, "")
-            && self.resources.iter().any(|resource| covers(resource, request))
+            && self.is_about(request)
             && (self.names.is_empty() || self.names.contains(&request.name))
+    }
+
+    /// Whether it covers the resource, for some verb and name.
+    #[must_use]
+    pub fn is_about(&self, request: &AccessRequest) -> bool {
+        has(&self.groups, "") && self.resources.iter().any(|resource| covers(resource, request))
+    }
+}
+
+fn has(list: &[Name], wanted: &str) -> bool {
+    list.iter().any(|entry| **entry == *wanted || **entry == *"*")
+}
+
+/// A user with the bindings that name it or a group of it.
+#[derive(Clone, Debug)]
+pub struct Rights<'a> {
+    rbac: &'a Rbac,
+    user: &'a User,
+    bindings: Vec<BindingId>,
+}
+
+impl<'a> Rights<'a> {
+    /// Whose they are.
+    #[must_use]
+    pub fn user(&self) -> &'a User {
+        self.user
+    }
+
+    /// The bindings, in their order.
+    #[must_use]
+    pub fn bindings(&self) -> &[BindingId] {
+        &self.bindings
+    }
+
+    fn is_master(&self) -> bool {
+        self.user.groups.iter().any(|group| **group == *"system:masters")
+    }
+
+    /// [`Rbac::access`] of this user.
+    #[must_use]
+    pub fn access(&self, request: &AccessRequest) -> Access {
+        if self.is_master() {
+            return Access::Granted(Grant::Masters);
+        }
+        let mut unknown = Vec::new();
+        for binding in self.bindings.iter().copied() {
+            let bound = self.rbac.bindings.at(binding);
+            if !bound.is_for(request.namespace.as_ref()) {
+                continue;
+            }
+            let Some(role) = bound.role else {
+                if bound.is_cluster_admin() {
+                    return Access::Granted(Grant::ClusterAdmin { binding });
+                }
+                unknown.push(binding);
+                continue;
+            };
+            if let Some(rule) = self.rbac.roles.at(role).rules.iter().position(|rule| rule.grants(request)) {
+                return Access::Granted(Grant::Rule { binding, role, rule });
+            }
+        }
+        if unknown.is_empty() && self.rbac.is_given() { Access::Denied } else { Access::NotInInput(unknown) }
+    }
+
+    /// Whether any request with this resource may be granted, whatever its verb and name: where not, every one is
+    /// [`Access::Denied`].
+    #[must_use]
+    pub fn may(&self, request: &AccessRequest) -> bool {
+        self.may_where(request, |bound| bound.is_for(request.namespace.as_ref()))
+    }
+
+    /// The same in any namespace.
+    #[must_use]
+    pub fn may_somewhere(&self, request: &AccessRequest) -> bool {
+        self.may_where(request, |_| true)
+    }
+
+    fn may_where(&self, request: &AccessRequest, counts: impl Fn(&Binding) -> bool) -> bool {
+        let grants = |binding: &BindingId| {
+            let bound = self.rbac.bindings.at(*binding);
+            let role = bound.role.map(|role| self.rbac.roles.at(role));
+            counts(bound) && role.is_none_or(|role| role.rules.iter().any(|rule| rule.is_about(request)))
+        };
+        self.is_master() || !self.rbac.is_given() || self.bindings.iter().any(grants)
+    }
+}
+
+impl Binding {
+    /// Whether it counts for objects of a namespace; `None` = for those of no namespace.
+    fn is_for(&self, namespace: Option<&Name>) -> bool {
+        self.namespace.is_none() || self.namespace.as_ref() == namespace
+    }
+
+    /// Whether it gives the role `cluster-admin`, which every cluster has.
+    #[must_use]
+    pub fn is_cluster_admin(&self) -> bool {
+        self.role_namespace.is_none() && *self.role_name == *"cluster-admin"
     }
 }
 
@@ -350,6 +457,45 @@ mod tests {
         assert!(User::service_account("x", "web").is(&account));
         assert!(!User::service_account("x", "webb").is(&account));
         assert!(!User::named("web").is(&account));
+    }
+
+    #[test]
+    fn what_may_not_be_granted_is_denied_for_every_verb_and_name() {
+        // API-2
+        let role = |rules| Role { namespace: None, name: Name::from("r"), rules, span: None };
+        let mut rbac = Rbac::default();
+        let named = rbac.roles.push(role(vec![rule(&["get"], &["services/proxy"], &["websvc"])]));
+        let binding = |subject: &str, role: Option<RoleId>, namespace: Option<&str>| Binding {
+            namespace: namespace.map(Name::from),
+            name: Name::from("b"),
+            role_namespace: None,
+            role_name: Name::from("r"),
+            role,
+            subjects: vec![Who::User(Name::from(subject))],
+            span: None,
+        };
+        rbac.bindings.push(binding("jane", Some(named), Some("x")));
+        rbac.bindings.push(binding("lost", None, Some("x")));
+        rbac.bindings.push(binding("far", Some(named), Some("y")));
+        let may = |user: &str, request: &AccessRequest| rbac.rights(&User::named(user)).may(request);
+        for (user, wanted) in [("jane", true), ("lost", true), ("far", false), ("joe", false)] {
+            assert_eq!(may(user, &get("proxy", "other")), wanted, "{user}");
+        }
+        assert!(!may("jane", &get("", "websvc")));
+        assert!(rbac.rights(&User::in_group("system:masters")).may(&get("", "x")));
+        assert!(Rbac::default().rights(&User::named("joe")).may(&get("", "x")));
+    }
+
+    #[test]
+    fn members_of_a_group_are_in_the_groups_that_follow_from_it() {
+        // API-2
+        let groups = |group: &str| User::in_group(group).groups.join(" ");
+        assert_eq!(groups("dev"), "dev system:authenticated");
+        assert_eq!(groups("system:unauthenticated"), "system:unauthenticated");
+        assert_eq!(
+            groups("system:serviceaccounts:x"),
+            "system:authenticated system:serviceaccounts system:serviceaccounts:x"
+        );
     }
 
     #[test]

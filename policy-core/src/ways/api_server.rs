@@ -13,13 +13,13 @@ use crate::model::api_server::{
 use crate::model::premise::{self, is_host};
 use crate::model::{
     Access, AccessRequest, Cluster, Direction, Family, Flag, Flow, Judge, Knob, KnobSet, Name, Party, Pod, PodState,
-    Profile, Protocol, Service, ServiceKind, ServicePort, TargetPort, User, Verdict,
+    Profile, Protocol, Rights, Service, ServiceKind, ServicePort, TargetPort, User, Verdict,
 };
 use crate::ways::Endpoints;
 use crate::ways::ready::{Ready, find_service, ready_on};
 
 /// Where a kubelet listens.
-const KUBELET: u16 = 10250;
+pub(super) const KUBELET: u16 = 10250;
 
 /// The API server of a cluster.
 #[derive(Clone, Copy)]
@@ -37,20 +37,20 @@ impl std::fmt::Debug for ApiServer<'_> {
 }
 
 /// Nothing there, and why.
-struct Nothing {
+pub(super) struct Nothing {
     rule: &'static str,
     why: String,
 }
 
-fn nothing<T>(rule: &'static str, why: impl Into<String>) -> Result<T, Nothing> {
+pub(super) fn nothing<T>(rule: &'static str, why: impl Into<String>) -> Result<T, Nothing> {
     Err(Nothing { rule, why: why.into() })
 }
 
 /// A place that the API server opens a connection to.
-struct Target {
-    destination: Party,
-    family: Family,
-    port: u16,
+pub(super) struct Target {
+    pub(super) destination: Party,
+    pub(super) family: Family,
+    pub(super) port: u16,
 }
 
 /// The worst of what must hold together: nothing there or denied, else undefined, else conditional, else allowed.
@@ -72,11 +72,31 @@ pub(super) fn better(one: Verdict, other: Verdict) -> Verdict {
 }
 
 /// The verdict of RBAC alone (API-2).
-fn verdict_of(access: &Access) -> Verdict {
+pub(super) fn verdict_of(access: &Access) -> Verdict {
     match access {
         Access::Granted(_) => Verdict::Allowed,
         Access::Denied => Verdict::Denied,
         Access::NotInInput(_) => Verdict::Conditional,
+    }
+}
+
+fn granted(rights: &Rights<'_>, asked: Vec<AccessRequest>) -> Vec<(AccessRequest, Access)> {
+    let granted = asked.into_iter().map(|asked| {
+        let access = rights.access(&asked);
+        (asked, access)
+    });
+    granted.collect()
+}
+
+/// What must be granted for a request (API-2). The old form is a verb of its own.
+pub(super) fn asked_by(method: &str, url: &ProxyUrl) -> AccessRequest {
+    let (verb, subresource) = if url.legacy { ("proxy", "") } else { (verb(method), "proxy") };
+    AccessRequest {
+        verb: Name::from(verb),
+        resource: url.kind.resource(),
+        subresource,
+        namespace: url.namespace.clone(),
+        name: url.segment.clone(),
     }
 }
 
@@ -132,38 +152,55 @@ impl<'a> ApiServer<'a> {
     /// What comes of a request that has been read (API-1, API-2).
     #[must_use]
     pub fn proxy(&self, user: &User, method: &str, url: &ProxyUrl) -> ApiWay {
+        self.handed_on(&self.cluster.rbac.rights(user), method, url, |_| true)
+    }
+
+    /// The same with rights that have been looked up, as far as it leads to what `meant` takes.
+    pub(super) fn handed_on(
+        &self,
+        rights: &Rights<'_>,
+        method: &str,
+        url: &ProxyUrl,
+        meant: impl Fn(&Target) -> bool,
+    ) -> ApiWay {
         if url.legacy && self.profile.ways.kubernetes_minor >= 10 {
             let nothing = Nothing { rule: "API-1", why: "1.10 took URLs of this form away".to_owned() };
-            return self.way(user, Vec::new(), Err(nothing), Vec::new());
+            return self.way(rights, Vec::new(), Err(nothing), Vec::new());
         }
-        // The old form is a verb of its own.
-        let (verb, subresource) = if url.legacy { ("proxy", "") } else { (verb(method), "proxy") };
-        let asked = AccessRequest {
-            verb: Name::from(verb),
-            resource: url.kind.resource(),
-            subresource,
-            namespace: url.namespace.clone(),
-            name: url.segment.clone(),
-        };
+        let asked = asked_by(method, url);
         let (targets, also) = match url.kind {
             Proxied::Service => (self.behind_service(url), Vec::new()),
             Proxied::Pod => (self.behind_pod(url), Vec::new()),
             Proxied::Node => self.behind_node(url),
         };
-        let legs = targets.map(|targets| targets.iter().flat_map(|target| self.legs(target)).collect());
-        self.way(user, vec![asked], legs, also)
+        let legs = |targets: Vec<Target>| {
+            targets.iter().filter(|target| meant(target)).flat_map(|target| self.legs(target)).collect()
+        };
+        self.way(rights, vec![asked], targets.map(legs), also)
     }
 
     /// A port of a pod, forwarded (API-6, API-7).
     #[must_use]
     pub fn port_forward(&self, user: &User, pod: PodId, port: u16, transport: Transport) -> ApiWay {
-        self.way(user, self.asked_of_pod(pod, "portforward", transport), self.inside(pod, port), Vec::new())
+        let rights = self.cluster.rbac.rights(user);
+        self.way(&rights, self.asked_of_pod(pod, "portforward", transport), self.inside(pod, Some(port)), Vec::new())
     }
 
     /// `kubectl port-forward service/…`: the client looks the Service and its pods up, takes any one of them, and
     /// forwards what the Service's port means there (API-6). The best of them counts.
     #[must_use]
     pub fn port_forward_service(&self, user: &User, service: ServiceId, port: u16, transport: Transport) -> ApiWay {
+        self.forward_service(&self.cluster.rbac.rights(user), service, port, transport)
+    }
+
+    /// The same with rights that have been looked up.
+    pub(super) fn forward_service(
+        &self,
+        rights: &Rights<'_>,
+        service: ServiceId,
+        port: u16,
+        transport: Transport,
+    ) -> ApiWay {
         let found = self.cluster.services.at(service);
         let namespace = &self.cluster.namespaces.at(found.namespace).name;
         let look_up = |verb: &str, resource, name: &Name| AccessRequest {
@@ -176,7 +213,7 @@ impl<'a> ApiServer<'a> {
         let looked_up = [look_up("get", "services", &found.name), look_up("list", "pods", &Name::from(""))];
         let forwarded = |pod: PodId, port: u16| {
             let asked = looked_up.iter().cloned().chain(self.asked_of_pod(pod, "portforward", transport));
-            self.way(user, asked.collect(), self.inside(pod, port), Vec::new())
+            self.way(rights, asked.collect(), self.inside(pod, Some(port)), Vec::new())
         };
         let named = found.ports.iter().find(|known| known.port == port && known.protocol == Protocol::Tcp);
         let ways = named.into_iter().flat_map(|known| self.forwardable(found, known));
@@ -184,7 +221,7 @@ impl<'a> ApiServer<'a> {
         ways.reduce(|one, other| if better(one.verdict, other.verdict) == one.verdict { one } else { other })
             .unwrap_or_else(|| {
                 let why = format!("`{}` has no pod to choose for port {port}", found.name);
-                self.way(user, looked_up.to_vec(), nothing("API-6", why), Vec::new())
+                self.way(rights, looked_up.to_vec(), nothing("API-6", why), Vec::new())
             })
     }
 
@@ -208,6 +245,13 @@ impl<'a> ApiServer<'a> {
     /// certainly denied are left out (API-7, API-8).
     #[must_use]
     pub fn equivalents(&self, user: &User, pod: PodId) -> Vec<Vec<(AccessRequest, Access)>> {
+        let rights = self.cluster.rbac.rights(user);
+        let asked = self.asked_instead(pod).into_iter().map(|asked| granted(&rights, asked));
+        asked.filter(|granted| granted.iter().all(|(_, access)| *access != Access::Denied)).collect()
+    }
+
+    /// What gives the same power over a pod as port-forwarding does: each is enough, if all of it is granted.
+    pub(super) fn asked_instead(&self, pod: PodId) -> Vec<Vec<AccessRequest>> {
         let asked = |subresource| {
             [Transport::Spdy, Transport::WebSocket].map(|transport| self.asked_of_pod(pod, subresource, transport))
         };
@@ -222,11 +266,10 @@ impl<'a> ApiServer<'a> {
             }]
         });
         let all = asked("exec").into_iter().chain(asked("attach")).chain(containers).chain(node);
-        let mut found: Vec<Vec<(AccessRequest, Access)>> = Vec::new();
+        let mut found: Vec<Vec<AccessRequest>> = Vec::new();
         for asked in all {
-            let granted = self.granted(user, asked);
-            if granted.iter().all(|(_, access)| *access != Access::Denied) && !found.contains(&granted) {
-                found.push(granted);
+            if !found.contains(&asked) {
+                found.push(asked);
             }
         }
         found
@@ -244,7 +287,12 @@ impl<'a> ApiServer<'a> {
     }
 
     /// API-7: a POST creates; a WebSocket begins with a GET, and from 1.35 on it must be allowed to create as well.
-    fn asked_of_pod(&self, pod: PodId, subresource: &'static str, transport: Transport) -> Vec<AccessRequest> {
+    pub(super) fn asked_of_pod(
+        &self,
+        pod: PodId,
+        subresource: &'static str,
+        transport: Transport,
+    ) -> Vec<AccessRequest> {
         let verbs: &[&str] = match transport {
             Transport::Spdy => &["create"],
             Transport::WebSocket if self.profile.ways.kubernetes_minor >= 35 => &["get", "create"],
@@ -253,30 +301,22 @@ impl<'a> ApiServer<'a> {
         verbs.iter().map(|verb| self.of_pod(pod, subresource, verb)).collect()
     }
 
-    fn granted(&self, user: &User, asked: Vec<AccessRequest>) -> Vec<(AccessRequest, Access)> {
-        let granted = asked.into_iter().map(|asked| {
-            let access = self.cluster.rbac.access(user, &asked);
-            (asked, access)
-        });
-        granted.collect()
-    }
-
     /// Rights and connections together: all rights, and the best connection (M-6).
-    fn way(
+    pub(super) fn way(
         &self,
-        user: &User,
+        rights: &Rights<'_>,
         asked: Vec<AccessRequest>,
         legs: Result<Vec<ApiLeg>, Nothing>,
         also: Vec<PodId>,
     ) -> ApiWay {
-        let access = self.granted(user, asked);
+        let access = granted(rights, asked);
         let may = access.iter().map(|(_, access)| verdict_of(access)).fold(Verdict::Allowed, worse);
         let open = access.iter().filter(|(_, access)| verdict_of(access) == Verdict::Conditional);
         let conditions = open.map(|(asked, _)| ApiCondition::Access(asked.clone())).collect();
         let mut way = ApiWay {
             verdict: may,
             rule: "API-2",
-            user: user.clone(),
+            user: rights.user().clone(),
             access,
             entry: None,
             legs: Vec::new(),
@@ -313,7 +353,7 @@ impl<'a> ApiServer<'a> {
     }
 
     /// API-3: the ready addresses of the Service's port that are pods of its namespace. kube-proxy plays no part.
-    fn behind_service(&self, url: &ProxyUrl) -> Result<Vec<Target>, Nothing> {
+    pub(super) fn behind_service(&self, url: &ProxyUrl) -> Result<Vec<Target>, Nothing> {
         let found = find_service(self.cluster, url.namespace.as_deref().unwrap_or_default(), &url.name);
         let Some(id) = found else { return nothing("API-3", format!("there is no Service `{}`", url.name)) };
         let service = self.cluster.services.at(id);
@@ -402,14 +442,14 @@ impl<'a> ApiServer<'a> {
         on.map(|(id, _)| id).collect()
     }
 
-    /// API-6: from inside the pod's network namespace; no policy sees it.
-    fn inside(&self, id: PodId, port: u16) -> Result<Vec<ApiLeg>, Nothing> {
+    /// API-6: from inside the pod's network namespace, to one port or to any; no policy sees it.
+    pub(super) fn inside(&self, id: PodId, port: Option<u16>) -> Result<Vec<ApiLeg>, Nothing> {
         let pod = self.cluster.pods.at(id);
         if pod.state == PodState::Finished {
             return nothing("NP-27", "the pod has finished");
         }
         let mut flags = Vec::new();
-        if !pod.declares(Protocol::Tcp, port) {
+        if port.is_some_and(|port| !pod.declares(Protocol::Tcp, port)) {
             flags.push(Flag::UndeclaredPort);
         }
         if pod.state != PodState::Live {
@@ -424,7 +464,7 @@ impl<'a> ApiServer<'a> {
             source: ApiSource::Inside,
             destination: Party::Pod(id),
             family: Family::V4,
-            port,
+            port: port.unwrap_or(0),
             verdict: Verdict::Allowed,
             rule: "API-6",
             knobs: KnobSet::EMPTY,

@@ -94,12 +94,17 @@ type Key = (PodColumns, bool, Option<NodeId>, Protocol, u16, Family, Option<Masq
 pub(super) struct Judging<'a> {
     analysis: &'a Analysis,
     outside: AddressSet,
+    /// The outside of each family, cut into what policies treat alike.
+    cells: BTreeMap<Family, Vec<AddressSet>>,
     known: FxHashMap<Key, Rc<[(AddressSet, Judgement)]>>,
 }
 
 impl<'a> Judging<'a> {
     pub(super) fn new(analysis: &'a Analysis) -> Self {
-        Self { analysis, outside: premise::outside(&analysis.cluster), known: FxHashMap::default() }
+        let outside = premise::outside(&analysis.cluster);
+        let cut = |family| (family, analysis.compiled.cut(&outside.of(family)));
+        let cells = Family::ALL.into_iter().map(cut).collect();
+        Self { analysis, outside, cells, known: FxHashMap::default() }
     }
 
     /// Every address that is no pod's and no node's.
@@ -165,16 +170,15 @@ impl<'a> Judging<'a> {
     }
 
     fn cells(&self, flow: &Flow) -> Vec<(AddressSet, Judgement)> {
-        let mut by_judgement: BTreeMap<Judgement, AddressSet> = BTreeMap::new();
-        for cell in self.analysis.compiled.cut(&self.outside.of(flow.family)) {
+        let mut by_judgement: BTreeMap<Judgement, Vec<AddressSet>> = BTreeMap::new();
+        for cell in self.cells.get(&flow.family).into_iter().flatten() {
             let Some(first) = cell.first() else { continue };
             let mut judgement = self.analysis.judge(&Flow { source: Party::Address(first), ..*flow });
             // A way says itself whether packets arrive.
             judgement.flags.retain(|flag| *flag != crate::model::Flag::RouteAssumed);
-            let known = by_judgement.entry(judgement).or_insert_with(AddressSet::empty);
-            *known = known.union(&cell);
+            by_judgement.entry(judgement).or_default().push(cell.clone());
         }
-        by_judgement.into_iter().map(|(judgement, cell)| (cell, judgement)).collect()
+        by_judgement.into_iter().map(|(judgement, cells)| (cells.into_iter().collect(), judgement)).collect()
     }
 }
 

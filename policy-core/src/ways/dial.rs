@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use rustc_hash::FxHashSet;
+
 use crate::analysis::Analysis;
 use crate::ids::{Id, NodeId, PodId, ProxyId, ServiceId};
 use crate::model::delivery::Frontend;
@@ -15,8 +17,8 @@ use crate::ways::walk::{Walk, Way};
 
 /// All ways by which clients get at some pods: at one port of theirs, or at any.
 #[must_use]
-pub fn to_pods(analysis: &Analysis, clients: &Clients, pods: &[PodId], port: &PortAsk) -> Vec<Way> {
-    let mut walk = Walk::new(analysis, &analysis.ways.endpoints);
+pub fn to_pods(walk: &mut Walk<'_>, clients: &Clients, pods: &[PodId], port: &PortAsk) -> Vec<Way> {
+    let analysis = walk.analysis;
     let mut ways = Vec::new();
     let services = services_of(analysis, pods);
     for service in &services {
@@ -27,10 +29,14 @@ pub fn to_pods(analysis: &Analysis, clients: &Clients, pods: &[PodId], port: &Po
         }
     }
     for pod in pods {
-        let entries = entry::of_pod(analysis, *pod);
+        let asked = match port {
+            PortAsk::Number(protocol, number) => Some((*protocol, *number)),
+            PortAsk::Any | PortAsk::Name(..) => None,
+        };
+        let entries = entry::of_pod(analysis, *pod, asked);
         ways.extend(entries.iter().flat_map(|entry| walk.enter(clients, entry)));
     }
-    ways.extend(through_proxies(&mut walk, clients, &services));
+    ways.extend(through_proxies(walk, clients, &services));
     ways.into_iter().filter_map(|way| meant(analysis, way, pods, port)).collect()
 }
 
@@ -101,15 +107,15 @@ fn sends_to(action: &Action, services: &[ServiceId]) -> bool {
 /// opens for that port.
 #[must_use]
 pub fn to_service(
-    analysis: &Analysis,
+    walk: &mut Walk<'_>,
     clients: &Clients,
     service: ServiceId,
     port: Option<(Protocol, u16)>,
 ) -> Vec<Way> {
-    let mut walk = Walk::new(analysis, &analysis.ways.endpoints);
+    let analysis = walk.analysis;
     let object = analysis.cluster.services.at(service);
     if object.kind == ServiceKind::Headless {
-        return headless(&mut walk, clients, service, port);
+        return headless(walk, clients, service, port);
     }
     let inside = matches!(clients, Clients::Party(_));
     let is_dialled = |entry: &Entry| match (&entry.leads, port) {
@@ -169,16 +175,16 @@ fn headless(walk: &mut Walk<'_>, clients: &Clients, service: ServiceId, port: Op
 /// Where clients come that dial an address: `None` when nothing but what has the address itself is there.
 #[must_use]
 pub fn to_address(
-    analysis: &Analysis,
+    walk: &mut Walk<'_>,
     clients: &Clients,
     (ip, port, protocol): (IpAddr, u16, Protocol),
 ) -> Option<Vec<Way>> {
+    let analysis = walk.analysis;
     let entries = entries_at(analysis, ip, port, protocol);
     let known = is_of_services(analysis, ip);
     if entries.is_empty() && !known {
         return None;
     }
-    let mut walk = Walk::new(analysis, &analysis.ways.endpoints);
     let mut ways: Vec<Way> = entries.iter().flat_map(|entry| walk.enter(clients, entry)).collect();
     if ways.is_empty() {
         let nobody = Finding::of(Verdict::NoListener, "SVC-7");
@@ -193,6 +199,29 @@ pub fn to_address(
 pub fn is_plain(analysis: &Analysis, ip: IpAddr, port: u16, protocol: Protocol) -> bool {
     let entries = entries_at(analysis, ip, port, protocol);
     entries.iter().all(|entry| entry.kind == WayKind::Pod) && !is_of_services(analysis, ip)
+}
+
+/// The addresses at which something else than their holder may answer, besides those of `service_cidrs`: whatever is at
+/// another address, [`is_plain`] holds of it.
+#[must_use]
+pub fn shared_addresses(analysis: &Analysis) -> FxHashSet<IpAddr> {
+    let (cluster, ways) = (&analysis.cluster, &analysis.ways);
+    let balancers = cluster.services.iter().filter(|(_, object)| object.load_balancer().is_some());
+    let balancers = balancers
+        .flat_map(|(service, _)| entry::of_service(analysis, service))
+        .chain(super::exposure::of_vips(analysis, ways));
+    let told = balancers.filter_map(|entry| match entry.at {
+        At::Balancer(at, _) => at?.parse().ok(),
+        At::Address(at, _) => at,
+        At::NodeAddress(_, at, _) => Some(at),
+        At::AnyNode(_) | At::Node(..) => None,
+    });
+    let nodes = cluster.nodes.values().flat_map(|node| node.addresses.iter().map(|address| address.ip));
+    let services = cluster
+        .services
+        .values()
+        .flat_map(|service| Family::ALL.into_iter().filter_map(|family| service.address(family)));
+    told.chain(nodes).chain(services).chain(ways.kube_proxy.addresses()).collect()
 }
 
 /// Whether an address is a Service's own.
@@ -272,8 +301,8 @@ fn ending(kind: WayKind, protocol: Protocol, hops: Vec<Hop>, parts: Vec<Part>) -
 
 /// Where the requests that `within` takes come, through every proxy that takes any of them on `port`.
 #[must_use]
-pub fn to_host(analysis: &Analysis, clients: &Clients, port: u16, tls: bool, within: &RequestMatch) -> Vec<Way> {
-    let mut walk = Walk::new(analysis, &analysis.ways.endpoints);
+pub fn to_host(walk: &mut Walk<'_>, clients: &Clients, port: u16, tls: bool, within: &RequestMatch) -> Vec<Way> {
+    let analysis = walk.analysis;
     let mut ways = Vec::new();
     for (at, proxy) in analysis.ways.proxies.iter().enumerate() {
         for proxy_port in proxy.ports.iter().filter(|of| of.port == port && of.protocol == Protocol::Tcp) {

@@ -156,7 +156,7 @@ mod tests {
         let analysis = Analysis::new(testing::cluster(BASE, objects), Profile::default());
         let cluster = &analysis.cluster;
         let services = cluster.services.ids().flat_map(|service| of_service(&analysis, service));
-        let pods = cluster.pods.ids().flat_map(|pod| of_pod(&analysis, pod));
+        let pods = cluster.pods.ids().flat_map(|pod| of_pod(&analysis, pod, None));
         let entries: Vec<Entry> = services.chain(pods).filter(|entry| entry.kind == kind).collect();
         let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
         let outside = walk.outside();

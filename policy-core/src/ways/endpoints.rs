@@ -15,30 +15,44 @@ use crate::selection::PodIndex;
 pub struct Endpoints {
     /// By Service; a port's number belongs to the question.
     members: Vec<Vec<Endpoint>>,
-    /// The Services before each pod, in order.
-    services: FxHashMap<PodId, Vec<ServiceId>>,
+    /// The Services before each pod, in order: all in one list, and by pod where its own begin.
+    services: Vec<ServiceId>,
+    begins: Vec<u32>,
 }
 
 impl Endpoints {
     /// Finds them all (SVC-5, SVC-6, SVC-9, SVC-10).
     #[must_use]
     pub fn new(cluster: &Cluster, profile: &Profile) -> Self {
-        let mut endpoints = Self { members: vec![Vec::new(); cluster.services.len()], services: FxHashMap::default() };
+        let mut endpoints = Self { members: vec![Vec::new(); cluster.services.len()], ..Self::default() };
         let computes = profile.ways.endpoints_source == EndpointsSource::Computed;
         if computes && cluster.services.values().any(|service| service.selector.is_some()) {
             endpoints.compute(cluster, profile);
         }
         endpoints.observe(cluster, computes);
-        for (id, members) in endpoints.members.iter().enumerate() {
-            for pod in members.iter().filter_map(|member| member.pod) {
-                let services = endpoints.services.entry(pod).or_default();
-                let id = ServiceId::from_index(id);
-                if services.last() != Some(&id) {
-                    services.push(id);
-                }
+        endpoints.turn(cluster.pods.len());
+        endpoints
+    }
+
+    /// From the pods of Services to the Services of pods.
+    fn turn(&mut self, pods: usize) {
+        let mut pairs: Vec<(PodId, ServiceId)> = Vec::new();
+        for (members, at) in self.members.iter().zip(0..) {
+            let service = ServiceId::from_index(at);
+            pairs.extend(members.iter().filter_map(|member| Some((member.pod?, service))));
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        let mut left = pairs.iter().map(|(pod, _)| pod.index()).peekable();
+        let mut begin = 0;
+        for pod in 0..pods {
+            self.begins.push(begin);
+            while left.next_if_eq(&pod).is_some() {
+                begin += 1;
             }
         }
-        endpoints
+        self.begins.push(begin);
+        self.services = pairs.into_iter().map(|(_, service)| service).collect();
     }
 
     fn compute(&mut self, cluster: &Cluster, profile: &Profile) {
@@ -141,7 +155,9 @@ impl Endpoints {
     /// The Services before a pod, in order.
     #[must_use]
     pub fn services_of(&self, pod: PodId) -> &[ServiceId] {
-        self.services.get(&pod).map_or(&[], Vec::as_slice)
+        let at = |place: usize| self.begins.get(place).map(|begin| *begin as usize);
+        let range = at(pod.index()).zip(at(pod.index() + 1));
+        range.and_then(|(begin, end)| self.services.get(begin..end)).unwrap_or_default()
     }
 
     /// The Service ports that lead to a pod, with its number there, in order. One that is not ready is among them.

@@ -166,13 +166,15 @@ pub fn of_service(analysis: &Analysis, id: ServiceId) -> Vec<Entry> {
 }
 
 /// The entries that lead to a pod and to nothing else: its host ports, the ports of a pod on the host's network, and
-/// its own address (HP-2, HN-1, W-POD).
+/// its own address (HP-2, HN-1, W-POD). Ports are those that it declares and `asked`: declaring one is documentation only
+/// (M-5).
 #[must_use]
-pub fn of_pod(analysis: &Analysis, id: PodId) -> Vec<Entry> {
+pub fn of_pod(analysis: &Analysis, id: PodId, asked: Option<(Protocol, u16)>) -> Vec<Entry> {
     let pod = analysis.cluster.pods.at(id);
     let entry = |kind, protocol, at, leads| Entry { kind, protocol, at, leads };
-    let declared =
-        || -> BTreeSet<(Protocol, u16)> { pod.ports.iter().map(|port| (port.protocol, port.port)).collect() };
+    let declared = || -> BTreeSet<(Protocol, u16)> {
+        pod.ports.iter().map(|port| (port.protocol, port.port)).chain(asked).collect()
+    };
     let mut entries = Vec::new();
     if pod.host_network {
         entries.extend(

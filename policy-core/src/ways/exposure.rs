@@ -1,6 +1,7 @@
 //! Everything that can be reached from outside the cluster (W-LB … W-GW).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -14,7 +15,7 @@ use crate::ways::api_exposure::kubectl_proxies;
 use crate::ways::clients::{Clients, overall};
 use crate::ways::entry::{self, At, Entry, Leads};
 use crate::ways::kube_proxy::accepts_node_ports;
-use crate::ways::proxied::Served;
+use crate::ways::proxied::{Requests, Served};
 use crate::ways::walk::{Walk, Way};
 
 /// All ways from outside, also those that end before a pod; the widest open first.
@@ -60,7 +61,7 @@ fn entries(analysis: &Analysis, ways: &Ways) -> Vec<Entry> {
     }
     for (id, pod) in cluster.pods.iter().filter(|(_, pod)| pod.state != PodState::Finished) {
         if pod.host_network || !pod.host_ports.is_empty() || !analysis.profile.ways.pod_cidr_routable.is_empty() {
-            entries.extend(entry::of_pod(analysis, id));
+            entries.extend(entry::of_pod(analysis, id, None));
         }
     }
     entries.extend(of_vips(analysis, ways));
@@ -137,7 +138,7 @@ fn together(analysis: &Analysis, ways: Vec<Way>) -> Vec<Way> {
         }
         let alike = |other: &Way| {
             let parts = way.parts.iter().map(|part| (&part.clients, &part.finding));
-            as_bytes(other.served.as_deref()) == as_bytes(way.served.as_deref())
+            is_served_alike(other.served.as_deref(), way.served.as_deref())
                 && other.parts.iter().map(|part| (&part.clients, &part.finding)).eq(parts)
         };
         // A rule of a proxy tells its ways apart: many lead to one Service.
@@ -172,11 +173,14 @@ fn is_bytes(served: Option<&Served>) -> bool {
     served.is_some_and(|served| served.requests.app == App::Opaque && served.requests.when.host == HostMatch::Any)
 }
 
-/// What is served; of bytes, whether they happen to be TLS is no difference.
-fn as_bytes(served: Option<&Served>) -> Option<Served> {
-    let mut served = served?.clone();
-    served.requests.tls &= !is_bytes(Some(&served));
-    Some(served)
+/// Whether two ways differ in nothing that is served there; of bytes, whether they happen to be TLS is no difference.
+fn is_served_alike(one: Option<&Served>, other: Option<&Served>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
+    if one.requests.tls == other.requests.tls || !is_bytes(Some(one)) {
+        return one == other;
+    }
+    let requests = Requests { tls: other.requests.tls, ..Requests::clone(&one.requests) };
+    Served { requests: Arc::new(requests), ..one.clone() } == *other
 }
 
 /// The hops of a way; of a way that begins at the node of a pod, without the node.

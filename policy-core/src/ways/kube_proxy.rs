@@ -63,6 +63,11 @@ impl KubeProxy {
         proxy
     }
 
+    /// The addresses of which some port is taken for a Service, in no order.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.captures.keys().map(|(ip, ..)| *ip)
+    }
+
     /// The ways that a packet to this address takes, in the order in which they are tried; node ports are apart.
     #[must_use]
     pub fn captures(&self, ip: IpAddr, protocol: Protocol, port: u16) -> &[(Frontend, PortRef)] {

@@ -5,7 +5,9 @@
 
 pub mod api_access;
 mod api_exposure;
+pub mod api_rights;
 pub mod api_server;
+pub mod api_users;
 pub mod clients;
 pub mod dial;
 mod disputed;

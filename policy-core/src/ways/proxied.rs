@@ -2,6 +2,7 @@
 //! GW-16).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -49,8 +50,8 @@ pub struct Served {
     pub proxy: ProxyId,
     /// Its port.
     pub port: u16,
-    /// Which requests take the way.
-    pub requests: Requests,
+    /// Which requests take the way; the ways of one rule share them.
+    pub requests: Arc<Requests>,
     /// What the proxy does with them.
     pub then: Action,
     /// Whether the backend gets copies only (GW-10).
@@ -139,22 +140,11 @@ impl Walk<'_> {
         }
         // ING-28: one that is not ready serves nobody.
         for pod in pods.iter().filter(|pod| cluster.pods.at(**pod).ready != Some(false)) {
-            let of_pod = entry::of_pod(self.analysis, *pod).into_iter();
+            // A controller on the host's network need not declare what it listens on.
+            let of_pod = entry::of_pod(self.analysis, *pod, Some((port.protocol, port.port))).into_iter();
             entries.extend(of_pod.filter(|entry| {
                 entry.protocol == port.protocol && matches!(entry.at, At::Node(_, number) if number == port.port)
             }));
-            // A controller on the host's network need not declare what it listens on.
-            let object = cluster.pods.at(*pod);
-            let declared = object.declares(port.protocol, port.port);
-            if object.host_network && !declared {
-                let at = At::Node(object.node, port.port);
-                entries.push(Entry {
-                    kind: WayKind::HostNetwork,
-                    protocol: port.protocol,
-                    at,
-                    leads: Leads::Pod(*pod),
-                });
-            }
         }
         entries
     }
@@ -169,23 +159,32 @@ impl Walk<'_> {
     ) -> Vec<Way> {
         let mut ways = Vec::new();
         for region in partition(&listener.router, within) {
-            for arrival in arrivals {
-                ways.extend(self.serve_region(arrival, proxy, listener, &region));
-            }
+            ways.extend(self.serve_region(arrivals, proxy, listener, &region));
         }
         ways
     }
 
-    /// Where one arrival's requests of a region go.
+    /// Where the requests of a region go.
     pub(super) fn serve_region(
         &mut self,
-        arrival: &Arrival,
+        arrivals: &[Arrival],
         proxy: &Proxy,
         listener: &Listener,
         region: &Region<'_>,
     ) -> Vec<Way> {
-        let requests = requests(listener, region);
-        let kind = match (proxy.kind, listener.app) {
+        let requests = Arc::new(requests(listener, region));
+        arrivals.iter().flat_map(|arrival| self.serve_arrival(arrival, proxy, region, &requests)).collect()
+    }
+
+    /// Where one arrival's requests of a region go.
+    fn serve_arrival(
+        &mut self,
+        arrival: &Arrival,
+        proxy: &Proxy,
+        region: &Region<'_>,
+        requests: &Arc<Requests>,
+    ) -> Vec<Way> {
+        let kind = match (proxy.kind, requests.app) {
             (ProxyKind::Gateway, _) => WayKind::Gateway,
             (ProxyKind::Ingress, App::Http) => WayKind::Ingress,
             (ProxyKind::Ingress, App::Opaque) => WayKind::L4,
@@ -207,6 +206,11 @@ impl Walk<'_> {
             let doubt = Finding::of(Verdict::Undefined, rule);
             parts = parts.into_iter().map(|part| part.and(doubt.clone())).collect();
         }
+        let (proxy_id, port) = arrival.proxy;
+        let served = |mirror: bool| {
+            Arc::new(Served { proxy: proxy_id, port, requests: requests.clone(), then: then.clone(), mirror })
+        };
+        let (direct, copied) = (served(false), served(true));
         let way = |hops: Vec<Hop>, end: Ending, mirror: bool| Way {
             kind,
             protocol,
@@ -215,13 +219,7 @@ impl Walk<'_> {
             address: end.address,
             port: end.port,
             parts: end.parts,
-            served: Some(Box::new(Served {
-                proxy: arrival.proxy.0,
-                port: arrival.proxy.1,
-                requests: requests.clone(),
-                then: then.clone(),
-                mirror,
-            })),
+            served: Some(if mirror { copied.clone() } else { direct.clone() }),
         };
         match &then {
             Action::Forward { backends, mirrors, .. } => {

@@ -182,7 +182,7 @@ mod tests {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let analysis = Analysis::new(testing::cluster(&node("n1", "10.0.0.1"), &texts), Profile::default());
         let find = |name: &str| analysis.cluster.pods.iter().find(|(_, pod)| &*pod.name == name).unwrap().0;
-        let entries = entry::of_pod(&analysis, find("web"));
+        let entries = entry::of_pod(&analysis, find("web"), None);
         let entry = entries.into_iter().find(|entry| entry.kind == WayKind::HostPort).unwrap();
         let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
         let mut verdict = |name: &str| {

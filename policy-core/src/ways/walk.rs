@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -44,7 +45,7 @@ pub struct Way {
     /// What becomes of whom.
     pub parts: Vec<Part>,
     /// What a proxy on the way makes of requests; `None` when there is no proxy.
-    pub served: Option<Box<Served>>,
+    pub served: Option<Arc<Served>>,
 }
 
 /// Walks from entries to pods.

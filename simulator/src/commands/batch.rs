@@ -3,23 +3,34 @@
 //! What has arrived is answered at once, so that another program can talk to it over pipes; long inputs are
 //! answered by all processors, block by block.
 
+mod ways;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use policy_core::ids::PodId;
 use policy_core::model::{Cluster, Family, PodState, Protocol, Verdict};
-use policy_core::query::{PortAsk, Prepared, Subject, SubjectError, SubjectProblem, Target, can_prepared, placement};
+use policy_core::query::{
+    Actor, PortAsk, Prepared, Subject, SubjectError, SubjectProblem, Target, can_prepared, placement,
+};
+use policy_core::ways::clients::Clients;
+use policy_core::ways::dial::shared_addresses;
 use policy_core::ways::route::{Question as Request, Url, route_all};
+use policy_core::ways::walk::Walk;
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::can::{Part, meant, overall, parts};
+use super::destination::{Destination, Dialled};
+use crate::api_user::ApiUser;
 use crate::args::{BatchArgs, Options};
 use crate::dto::batch::{Answer, Ends, Refusal, Reply};
+use crate::dto::way::ThroughDto;
 use crate::exit::{Exit, Failure};
 use crate::load;
 use crate::names::Names;
@@ -97,6 +108,8 @@ struct Desk<'a> {
     names: Names<'a>,
     /// Whose the addresses of the input are; `None` for those of several.
     addresses: FxHashMap<IpAddr, Option<Subject>>,
+    /// Addresses at which something else than their holder may answer.
+    shared: FxHashSet<IpAddr>,
     /// What was asked before, one memory for each thread.
     memory: Vec<Mutex<Memory>>,
 }
@@ -112,6 +125,11 @@ struct Memory {
     targets: FxHashMap<String, Result<Subject, SubjectError>>,
     sources: FxHashMap<Ask, Prepared>,
     destinations: FxHashMap<Ask, Vec<(PortAsk, Prepared)>>,
+    /// What answers at addresses and nodes that are shared, and behind names that are no pod's.
+    there: FxHashMap<Target, Destination>,
+    named: FxHashMap<(String, Option<PodId>), Result<Dialled, Wrong>>,
+    /// The clients that subjects stand for.
+    clients: FxHashMap<Subject, Arc<[(Actor, Clients)]>>,
     /// How many unknown names were compared with all names of the cluster.
     compared: usize,
 }
@@ -130,8 +148,23 @@ impl Memory {
         if self.destinations.len() > REMEMBERED {
             self.destinations.clear();
         }
+        if self.there.len() + self.named.len() + self.clients.len() > REMEMBERED {
+            self.there.clear();
+            self.named.clear();
+            self.clients.clear();
+        }
     }
 }
+
+/// What a thread has at hand while it answers its share.
+struct Seat<'m, 'a> {
+    memory: &'m mut Memory,
+    /// The first question that goes by ways makes it.
+    walk: Option<Walk<'a>>,
+}
+
+/// What to do instead of asking for a URL as a user.
+const NO_REQUEST: &str = "ask about what is behind the URL with `to`, or for the URL as `internet`";
 
 /// Which end a name is for.
 #[derive(Clone, Copy)]
@@ -173,6 +206,28 @@ enum Asked<'q> {
 }
 
 impl Question<'_> {
+    /// The port that it asks for.
+    fn port_ask(&self) -> Result<PortAsk, Wrong> {
+        let protocol = match self.protocol.as_deref() {
+            None => None,
+            Some(word) => {
+                let protocol = Protocol::parse(&word.to_ascii_uppercase());
+                Some(protocol.ok_or_else(|| Wrong::new(format!("`{word}` is no protocol; it is TCP, UDP or SCTP")))?)
+            }
+        };
+        match &self.port {
+            None if protocol.is_some() => Err(Wrong::new("a protocol without a port".to_owned())),
+            None => Ok(PortAsk::Any),
+            Some(Port::Number(number)) => match u16::try_from(*number) {
+                Ok(number) if number > 0 => Ok(PortAsk::Number(protocol.unwrap_or_default(), number)),
+                _ => Err(Wrong::new(format!("{number} is no port; ports are 1 to 65535"))),
+            },
+            Some(Port::Name(name)) => {
+                PortAsk::of(protocol.unwrap_or_default(), name).map_err(|why| Wrong::new(why.to_owned()))
+            }
+        }
+    }
+
     /// What it is about; fields of both kinds together are an error.
     fn asked(&self) -> Result<Asked<'_>, Wrong> {
         let (to, url) = match (self.to.as_deref(), self.url.as_deref()) {
@@ -213,7 +268,8 @@ impl<'a> Desk<'a> {
         let names = session.names();
         let memory = (0..=rayon::current_num_threads()).map(|_| Mutex::default()).collect();
         let cluster = &session.analysis.cluster;
-        Self { session, ends: Ends::new(cluster, &names), names, addresses: owners(cluster), memory }
+        let shared = shared_addresses(&session.analysis);
+        Self { session, ends: Ends::new(cluster, &names), names, addresses: owners(cluster), shared, memory }
     }
 
     /// Answers some lines; whether all of them were questions.
@@ -223,6 +279,7 @@ impl<'a> Desk<'a> {
         // Nobody else uses this thread's memory; a poisoned one is only a lost memory.
         let mut guard = self.memory.get(thread).and_then(|memory| memory.try_lock().ok());
         let memory = guard.as_deref_mut().unwrap_or(&mut fresh);
+        let mut seat = Seat { memory, walk: None };
         let mut out = Vec::with_capacity(lines.len() * 256);
         let mut all_answered = true;
         for (index, line) in lines.iter().enumerate() {
@@ -230,13 +287,13 @@ impl<'a> Desk<'a> {
             if line.is_empty() {
                 continue;
             }
-            all_answered &= self.line(line, before + index + 1, memory, &mut out);
+            all_answered &= self.line(line, before + index + 1, &mut seat, &mut out);
             out.push(b'\n');
         }
         (out, all_answered)
     }
 
-    fn line(&self, line: &[u8], number: usize, memory: &mut Memory, out: &mut Vec<u8>) -> bool {
+    fn line(&self, line: &[u8], number: usize, seat: &mut Seat<'_, 'a>, out: &mut Vec<u8>) -> bool {
         let question: Question<'_> = match serde_json::from_slice(line) {
             Ok(question) => question,
             Err(error) => {
@@ -250,20 +307,13 @@ impl<'a> Desk<'a> {
             }
         };
         let id = question.id;
-        let asked = match question.asked() {
-            Ok(Asked::Connection(to)) => self.resolve(&question, to, memory),
-            Ok(Asked::Request(request)) => match self.request(id, &question.from, &request, memory, out) {
-                Ok(()) => return true,
-                Err(wrong) => Err(wrong),
-            },
+        let answered = match question.asked() {
+            Ok(Asked::Connection(to)) => self.connection(&question, to, seat, out),
+            Ok(Asked::Request(request)) => self.request(id, &question.from, &request, seat.memory, out),
             Err(wrong) => Err(wrong),
         };
-        match asked {
-            Ok((source, target)) => {
-                let parts = self.parts(&source, &target, memory);
-                self.reply(id, &parts, &[&source, &target.subject]).write(out);
-                true
-            }
+        match answered {
+            Ok(()) => true,
             Err(wrong) => {
                 Refusal::new(id, number, wrong.message, wrong.near).write(out);
                 false
@@ -280,6 +330,9 @@ impl<'a> Desk<'a> {
         memory: &mut Memory,
         out: &mut Vec<u8>,
     ) -> Result<(), Wrong> {
+        if matches!(ApiUser::read(&self.session.analysis.cluster, None, from), Some(Ok(_))) {
+            return Err(Wrong::new(format!("`{from}` is a user of the API server; {NO_REQUEST}")));
+        }
         let source = self.subject(from, Side::Source, memory)?;
         let asked = route_all(&self.session.analysis, &source, request)
             .map_err(|none| Wrong { message: none.message, near: none.near })?;
@@ -290,28 +343,31 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    fn resolve(&self, question: &Question<'_>, to: &str, memory: &mut Memory) -> Result<(Subject, Target), Wrong> {
-        let source = self.subject(&question.from, Side::Source, memory)?;
-        let protocol = match question.protocol.as_deref() {
-            None => None,
-            Some(word) => {
-                let protocol = Protocol::parse(&word.to_ascii_uppercase());
-                Some(protocol.ok_or_else(|| Wrong::new(format!("`{word}` is no protocol; it is TCP, UDP or SCTP")))?)
-            }
+    /// Answers a question about a connection.
+    fn connection(
+        &self,
+        question: &Question<'_>,
+        to: &str,
+        seat: &mut Seat<'_, 'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Wrong> {
+        let port = question.port_ask()?;
+        let (cluster, namespace) = (&self.session.analysis.cluster, self.session.namespace.as_deref());
+        if let Some(read) = ApiUser::read(cluster, namespace, &question.from) {
+            let user = read.map_err(|wrong| Wrong::new(format!("{}; {}", wrong.message, wrong.help)))?;
+            return self.of_user(question.id, &user, (to, &port), seat, out);
+        }
+        let source = self.subject(&question.from, Side::Source, seat.memory)?;
+        let Dialled { destination, through } = self.dialled(to, &port, Some(&source), seat.memory)?;
+        let Destination::Target(target) = destination else {
+            return self.by_ways(question.id, &source, (to, &destination, &through), seat, out);
         };
-        let port = match &question.port {
-            None if protocol.is_some() => return Err(Wrong::new("a protocol without a port".to_owned())),
-            None => PortAsk::Any,
-            Some(Port::Number(number)) => match u16::try_from(*number) {
-                Ok(number) if number > 0 => PortAsk::Number(protocol.unwrap_or_default(), number),
-                _ => return Err(Wrong::new(format!("{number} is no port; ports are 1 to 65535"))),
-            },
-            Some(Port::Name(name)) => {
-                PortAsk::of(protocol.unwrap_or_default(), name).map_err(|why| Wrong::new(why.to_owned()))?
-            }
-        };
-        let subject = self.subject(to, Side::Destination, memory)?;
-        Ok((source, Target { subject, port }))
+        let parts = self.parts(&source, &target, seat.memory);
+        if ways::needs_ways(&parts) {
+            return self.divided(question.id, &source, target, parts, seat, out);
+        }
+        self.reply(question.id, &parts, &[&source, &target.subject], self.through(&through)).write(out);
+        Ok(())
     }
 
     fn subject(&self, text: &str, side: Side, memory: &mut Memory) -> Result<Subject, Wrong> {
@@ -373,7 +429,13 @@ impl<'a> Desk<'a> {
         (owner.unwrap_or_else(|| subject.clone()), Some(Family::of(*address)))
     }
 
-    fn reply<'q>(&'q self, id: Option<&'q RawValue>, parts: &[Part], subjects: &[&Subject]) -> Reply<'q> {
+    fn reply<'q>(
+        &'q self,
+        id: Option<&'q RawValue>,
+        parts: &[Part],
+        subjects: &[&Subject],
+        through: Vec<ThroughDto>,
+    ) -> Reply<'q> {
         let caveats = self.ends.caveats(&self.session.analysis.cluster, subjects);
         let Some(first) = meant(parts).first().copied() else {
             return Reply::nothing(id, Verdict::NoRoute, caveats);
@@ -390,7 +452,7 @@ impl<'a> Desk<'a> {
                 parts.iter().map(|part| self.names.judged_cell(&part.cell, &part.judgement, part.ports())).collect(),
             ),
         };
-        Reply::new(id, answer, cells, caveats)
+        Reply { through, ..Reply::new(id, answer, cells, caveats) }
     }
 }
 
@@ -411,6 +473,7 @@ fn owners(cluster: &Cluster) -> FxHashMap<IpAddr, Option<Subject>> {
 }
 
 /// Why a question cannot be answered.
+#[derive(Clone)]
 struct Wrong {
     message: String,
     near: Vec<String>,

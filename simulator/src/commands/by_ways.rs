@@ -2,20 +2,20 @@
 
 use std::io;
 
-use policy_core::ids::PodId;
-use policy_core::model::{AddressSet, Finding, Party, Proviso, Verdict};
+use policy_core::ids::{PodId, ServiceId};
+use policy_core::model::{AddressSet, Family, Finding, Hop, Party, Proviso, ServiceKind, Verdict, WayKind};
 use policy_core::query::{Actor, Subject, Target, clients};
 use policy_core::ways::clients::{Clients, Part, best, overall};
-use policy_core::ways::walk::Way;
+use policy_core::ways::walk::{Walk, Way};
 use policy_core::ways::{dial, dns};
 
 use super::destination::Destination;
 use super::question::tone;
 use crate::args::Format;
-use crate::dto::way::WayDto;
+use crate::dto::way::{ThroughDto, WayDto};
 use crate::names::Names;
-use crate::render::Output;
 use crate::render::table::{Table, Text};
+use crate::render::{Output, escape};
 use crate::session::Session;
 use crate::way_names::{actor, answer_text, depends, hops_text, origin_text, requests_text};
 
@@ -58,6 +58,21 @@ impl Asked {
         if open.is_empty() { self.rows.iter().collect() } else { open }
     }
 
+    /// The same ways from the names on, by which they were dialled (W-EXTNAME).
+    pub(crate) fn through(mut self, names: &[ServiceId]) -> Self {
+        for way in self.rows.iter_mut().map(|row| &mut row.way).filter(|_| !names.is_empty()) {
+            let port = way.hops.iter().find_map(|hop| match hop {
+                Hop::Service { port, .. } => Some(*port),
+                _ => None,
+            });
+            let port = port.unwrap_or(way.port);
+            let hops = names.iter().map(|service| Hop::Service { service: *service, at: None, port });
+            way.hops = hops.chain(std::mem::take(&mut way.hops)).collect();
+            way.kind = WayKind::ExternalName;
+        }
+        self
+    }
+
     pub(crate) fn documents(&self, names: &Names<'_>) -> Vec<WayDto> {
         self.rows.iter().map(|row| names.way_dto(&row.way, row.from.as_ref())).collect()
     }
@@ -98,23 +113,53 @@ pub(crate) fn ask(
     by_name: bool,
     takes: impl Fn(&Clients) -> bool,
 ) -> Asked {
+    let mut walk = Walk::new(&session.analysis, &session.analysis.ways.endpoints);
+    let mut clients = clients(&session.analysis, source);
+    clients.retain(|(_, clients)| takes(clients));
+    ask_on(session, &mut walk, &clients, destination, by_name)
+}
+
+/// The same on a walk that serves more than one question, for clients that have been sorted out.
+pub(crate) fn ask_on(
+    session: &Session,
+    walk: &mut Walk<'_>,
+    clients: &[(Actor, Clients)],
+    destination: &Destination,
+    by_name: bool,
+) -> Asked {
     let mut asked = Asked { rows: Vec::new(), outcomes: Vec::new() };
-    for (actor, clients) in clients(&session.analysis, source) {
-        if !takes(&clients) {
+    let only = written_family(destination);
+    for (actor, clients) in clients {
+        let meant = match (clients, only) {
+            (Clients::Outside(addresses), Some(family)) => Clients::Outside(addresses.of(family)),
+            _ => clients.clone(),
+        };
+        if matches!(&meant, Clients::Outside(addresses) if addresses.is_empty()) {
+            asked.outcomes.push(Finding::of(Verdict::NoRoute, "NP-30"));
             continue;
         }
-        let mut ways = ways(session, &clients, destination);
-        if by_name && let Clients::Party(Party::Pod(pod)) = &clients {
+        let clients = &meant;
+        let mut ways = ways(session, walk, clients, destination);
+        if by_name && let Clients::Party(Party::Pod(pod)) = clients {
             name_first(session, *pod, &mut ways);
         }
         asked.outcomes.extend(match destination {
-            Destination::Url(_) => by_requests(&clients, &ways),
-            _ => outcomes(&clients, &ways),
+            Destination::Url(_) => by_requests(clients, &ways),
+            _ => outcomes(clients, &ways),
         });
-        let from = Some(actor).filter(|_| !is_outside(&clients));
+        let from = Some(actor.clone()).filter(|_| !is_outside(clients));
         asked.rows.extend(ways.into_iter().map(|way| Row { from: from.clone(), way }));
     }
     asked
+}
+
+/// NP-30: a destination that is written as addresses means their family, whatever else its holder speaks.
+fn written_family(destination: &Destination) -> Option<Family> {
+    match destination {
+        Destination::Target(Target { subject: Subject::Address(ip), .. }) => Some(Family::of(*ip)),
+        Destination::Target(Target { subject: Subject::Cidr(net), .. }) => Some(Family::of(net.network())),
+        _ => None,
+    }
 }
 
 /// DNS-7: a client that cannot ask for a name does not get to what it stands for.
@@ -128,18 +173,15 @@ fn name_first(session: &Session, pod: PodId, ways: &mut [Way]) {
     }
 }
 
-fn ways(session: &Session, clients: &Clients, destination: &Destination) -> Vec<Way> {
-    let analysis = &session.analysis;
+fn ways(session: &Session, walk: &mut Walk<'_>, clients: &Clients, destination: &Destination) -> Vec<Way> {
     match destination {
-        Destination::Target(Target { subject, port }) => {
-            dial::to_pods(analysis, clients, &pods_of(session, subject), port)
-        }
-        Destination::Service(service, port) => dial::to_service(analysis, clients, *service, *port),
+        Destination::Target(Target { subject, port }) => dial::to_pods(walk, clients, &pods_of(session, subject), port),
+        Destination::Service(service, port) => dial::to_service(walk, clients, *service, *port),
         Destination::Address(ip, port, protocol) => {
-            dial::to_address(analysis, clients, (*ip, *port, *protocol)).unwrap_or_default()
+            dial::to_address(walk, clients, (*ip, *port, *protocol)).unwrap_or_default()
         }
         Destination::Url(url) => {
-            let ways = dial::to_host(analysis, clients, url.port, url.tls, &url.requests());
+            let ways = dial::to_host(walk, clients, url.port, url.tls, &url.requests());
             // Of several proxies, the name stands for one that knows the host, if there is one.
             let knows = |way: &Way| way.served.as_ref().is_some_and(|served| served.requests.origin.span.is_some());
             if ways.iter().any(knows) { ways.into_iter().filter(knows).collect() } else { ways }
@@ -241,6 +283,31 @@ pub(crate) fn print(asked: &Asked, names: &Names<'_>, format: Format, output: &m
         return writeln!(output.stdout, "  M-4: nothing leads from there to here");
     }
     output.table(format, &table(&shown, names, format != Format::Table, false))
+}
+
+/// What each of some ExternalNames stands for, for documents.
+pub(crate) fn through(names: &Names<'_>, services: &[ServiceId]) -> Vec<ThroughDto> {
+    let stands_for = |id: &ServiceId| {
+        let service = names.cluster().services.at(*id);
+        let ServiceKind::ExternalName(name) = &service.kind else { return None };
+        Some(ThroughDto {
+            way: WayKind::ExternalName.id(),
+            rule: "SVC-16",
+            service: names.service(*id),
+            name: name.to_string(),
+            source: names.place(service.span),
+        })
+    };
+    services.iter().filter_map(stands_for).collect()
+}
+
+/// A line for each of these names.
+pub(crate) fn print_through(names: &[ThroughDto], output: &mut Output<'_>) -> io::Result<()> {
+    for ThroughDto { way, rule, service, name, source } in names {
+        let place = source.as_deref().map(|place| format!("  {}", escape(place))).unwrap_or_default();
+        writeln!(output.stdout, "  {way}: {service} stands for {} ({rule}){place}", escape(name))?;
+    }
+    Ok(())
 }
 
 /// What comes before what policies say of connections for which there is no way.

@@ -3,9 +3,10 @@
 use policy_core::model::{Flag, Judge, Judgement, Party, Verdict};
 use policy_core::query::{Actor, Cell, PortAsk, PortVerdicts, Subject, Target, can, reach};
 
+use super::api;
 use super::by_ways::{self, Asked};
-use super::destination::Destination;
-use super::question::{is_document, tone};
+use super::destination::{Destination, Dialled};
+use super::question::{Source, is_document, tone};
 use super::reasons::reasons;
 use crate::args::{CanArgs, Format};
 use crate::dto::answer::{CanAnswer, PortAnswer, deciding_both};
@@ -17,12 +18,21 @@ use crate::render::{Output, Tone, escape};
 use crate::session::Session;
 
 pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mut Output<'_>) -> Result<Exit, Failure> {
-    let source = session.subject(&args.from)?;
-    let destination = session.destination(&args.to, by_ways::asking(session, &source))?;
+    let source = match session.source(&args.from)? {
+        Source::Subject(subject) => subject,
+        Source::User(user) => {
+            let question = api::Question { user: &user, from: &args.from, to: &args.to };
+            return api::can(&question, session, format, output);
+        }
+    };
+    let Dialled { destination, through } = session.dialled(&args.to, by_ways::asking(session, &source))?;
     let by_name = matches!(destination, Destination::Service(..)) && !args.to.contains('/');
     let (Split { parts, wayless, asked }, port) = match &destination {
         Destination::Target(target) => (split(session, &source, target), Some(&target.port)),
-        other => (Split::of_ways(by_ways::ask(session, &source, other, by_name, |_| true)), None),
+        other => {
+            let asked = by_ways::ask(session, &source, other, by_name, |_| true);
+            (Split::of_ways(asked.through(&through)), None)
+        }
     };
     if parts.is_empty() && asked.as_ref().is_none_or(|asked| asked.outcomes.is_empty()) {
         return Err(nothing_to_ask());
@@ -38,12 +48,14 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
     };
     let exit = if verdict == Verdict::Allowed { Exit::Clean } else { Exit::Finding };
     let names = session.names();
+    let through = by_ways::through(&names, &through);
     if is_document(format) {
         let all = parts.iter().chain(&wayless);
         let cells = all.map(|part| names.judged_cell(&part.cell, &part.judgement, part.ports()));
         let (from, to) = (args.from.clone(), args.to.clone());
         let ways = asked.map(|asked| asked.documents(&names)).unwrap_or_default();
-        let answer = CanAnswer { header, from, to, verdict: verdict.as_str(), rule, cells: cells.collect(), ways };
+        let (verdict, cells) = (verdict.as_str(), cells.collect());
+        let answer = CanAnswer { header, from, to, verdict, rule, cells, ways, api_ways: Vec::new(), through };
         output.document(format, &answer)?;
         return Ok(exit);
     }
@@ -51,17 +63,21 @@ pub(crate) fn run(args: &CanArgs, session: &Session, format: Format, output: &mu
     write!(output.stdout, "{word}  {} → {}", args.from, args.to)?;
     if let Destination::NoName(rule, why) = &destination {
         writeln!(output.stdout, "\n  {rule}: {}", escape(why))?;
+        by_ways::print_through(&through, output)?;
         return Ok(exit);
     }
     match (parts.as_slice(), port, &asked) {
         ([part], Some(PortAsk::Number(..) | PortAsk::Name(..)), None) => {
             writeln!(output.stdout)?;
+            by_ways::print_through(&through, output)?;
             reasons(&part.judgement, &part.cell.witness, &names, output)?;
         }
         _ => {
             let differs = verdict == Verdict::Conditional && rule == "M-3";
             let why = if differs { "  (M-3: it depends on which of them)" } else { "" };
-            writeln!(output.stdout, "{why}\n")?;
+            writeln!(output.stdout, "{why}")?;
+            by_ways::print_through(&through, output)?;
+            writeln!(output.stdout)?;
             if !parts.is_empty() {
                 output.table(format, &table(&parts, &names, format == Format::Wide))?;
             }
@@ -105,8 +121,16 @@ impl Split {
 
 /// Divides a question about pods and addresses, and asks for the ways of those who need one.
 pub(crate) fn split(session: &Session, source: &Subject, target: &Target) -> Split {
+    let mut split = divided(session, parts(session, source, target));
+    let ask = || by_ways::ask(session, source, &Destination::Target(target.clone()), false, by_ways::is_outside);
+    split.asked = (!split.wayless.is_empty()).then(ask);
+    split
+}
+
+/// Divides parts into those that are judged by themselves, and those of which ways tell whether they happen at all.
+pub(crate) fn divided(session: &Session, parts: Vec<Part>) -> Split {
     let mut split = Split::default();
-    for part in parts(session, source, target) {
+    for part in parts {
         let is_outside = |actor: &Actor| matches!(actor, Actor::Addresses(_));
         let is_pods = |actor: &Actor| matches!(actor, Actor::Pods(_));
         let (outside, inside): (Vec<Actor>, Vec<Actor>) = part.cell.sources.iter().cloned().partition(is_outside);
@@ -120,8 +144,6 @@ pub(crate) fn split(session: &Session, source: &Subject, target: &Target) -> Spl
         split.parts.extend(of(&outside, &others));
         split.wayless.extend(of(&outside, &pods));
     }
-    let ask = || by_ways::ask(session, source, &Destination::Target(target.clone()), false, by_ways::is_outside);
-    split.asked = (!split.wayless.is_empty()).then(ask);
     split
 }
 

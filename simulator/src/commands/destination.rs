@@ -10,13 +10,13 @@ use policy_core::query::{PortAsk, Subject, SubjectProblem, Target};
 use policy_core::ways::dial;
 use policy_core::ways::dns::{self, Resolution};
 
-use super::question::unknown;
+use super::question::{NO_DESTINATION, unknown};
 use crate::exit::Failure;
 use crate::render::escape;
 use crate::session::Session;
 
 /// What is asked about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Destination {
     /// Pods, nodes, addresses.
     Target(Target),
@@ -28,6 +28,19 @@ pub(crate) enum Destination {
     Url(Url),
     /// A name for which DNS has no answer: the rule and why.
     NoName(&'static str, String),
+}
+
+/// A destination, and the ExternalNames that stand for it, in order (W-EXTNAME).
+#[derive(Clone, Debug)]
+pub(crate) struct Dialled {
+    pub(crate) destination: Destination,
+    pub(crate) through: Vec<ServiceId>,
+}
+
+impl From<Destination> for Dialled {
+    fn from(destination: Destination) -> Self {
+        Self { destination, through: Vec::new() }
+    }
 }
 
 /// A URL, taken apart.
@@ -99,21 +112,27 @@ impl Url {
 impl Session {
     /// What a question is about; `client` asks for names in its own namespace.
     pub(crate) fn destination(&self, text: &str, client: Option<PodId>) -> Result<Destination, Failure> {
+        self.dialled(text, client).map(|dialled| dialled.destination)
+    }
+
+    /// The same with the names on the way there.
+    pub(crate) fn dialled(&self, text: &str, client: Option<PodId>) -> Result<Dialled, Failure> {
         if text.contains("://") {
             let url = Url::parse(text)?;
             // DNS-6: what the cluster's DNS has is a Service to pods, whatever Ingresses say of the host.
-            let asked = client.is_some().then(|| self.destination(&format!("{}:{}", url.host, url.port), client));
+            let asked = client.is_some().then(|| self.dialled(&format!("{}:{}", url.host, url.port), client));
             return match asked {
-                Some(Ok(service @ Destination::Service(..))) => Ok(service),
-                _ => Ok(Destination::Url(url)),
+                Some(Ok(dialled)) if matches!(dialled.destination, Destination::Service(..)) => Ok(dialled),
+                _ => Ok(Destination::Url(url).into()),
             };
         }
         if let Some(service) = self.service(text)? {
             return Ok(service);
         }
+        self.no_user(text, NO_DESTINATION)?;
         let (cluster, profile) = (&self.analysis.cluster, &self.analysis.profile);
         let error = match Target::parse(cluster, profile, self.namespace.as_deref(), text) {
-            Ok(target) => return Ok(self.something_there(target)),
+            Ok(target) => return Ok(self.something_there(target).into()),
             Err(error) => error,
         };
         let may_be_name = matches!(error.problem, SubjectProblem::Unknown | SubjectProblem::InCluster(_));
@@ -126,29 +145,32 @@ impl Session {
         };
         let modelled = error.problem == SubjectProblem::Unknown;
         let resolved = dns::resolve(cluster, profile, &self.analysis.ways.endpoints, client, name);
-        match resolved.resolution {
+        let through = resolved.through;
+        let destination = match resolved.resolution {
             Resolution::ClusterIp(service) => self.at_port(service, port, text),
             Resolution::Addresses(named) => {
                 // A headless Service, or a pod by its name.
-                if let Some(service) = self.headless(&resolved.name) {
-                    return self.at_port(service, port, text);
-                }
+                let headless = self.headless(&resolved.name);
                 let pod = named.iter().find_map(|named| named.pod);
                 let subject = match (pod, named.iter().find_map(|named| named.address)) {
                     (Some(pod), _) => Subject::Pod(pod),
                     (None, Some(address)) => Subject::Address(address),
                     (None, None) => return Err(unknown(error)),
                 };
-                Ok(Destination::Target(Target { subject, port: asked_port(port, text)? }))
+                match headless {
+                    Some(service) => self.at_port(service, port, text),
+                    None => Ok(Destination::Target(Target { subject, port: asked_port(port, text)? })),
+                }
             }
             // SVC-16: an ExternalName that leads out of the cluster.
-            Resolution::External(name) if !resolved.through.is_empty() => {
+            Resolution::External(name) if !through.is_empty() => {
                 let subject = Subject::Name(name);
                 Ok(Destination::Target(Target { subject, port: asked_port(port, text)? }))
             }
             Resolution::NxDomain { rule, why } if !modelled => Ok(Destination::NoName(rule, why)),
             _ => Err(unknown(error)),
-        }
+        };
+        destination.map(|destination| Dialled { destination, through })
     }
 
     /// The headless Service whose full name this is.
@@ -162,7 +184,7 @@ impl Session {
     }
 
     /// `svc/NAME`, `NAMESPACE/svc/NAME`, each with `:PORT`.
-    fn service(&self, text: &str) -> Result<Option<Destination>, Failure> {
+    fn service(&self, text: &str) -> Result<Option<Dialled>, Failure> {
         let cluster = &self.analysis.cluster;
         let (name, port) = match text.rsplit_once(':') {
             Some((name, port)) => (name, Some(port)),
@@ -189,9 +211,9 @@ impl Session {
                 let namespace = &cluster.namespaces.at(service.namespace).name;
                 let domain = &self.analysis.profile.ways.cluster_domain;
                 let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-                self.destination(&format!("{}.{namespace}.svc.{domain}{port}", service.name), None).map(Some)
+                self.dialled(&format!("{}.{namespace}.svc.{domain}{port}", service.name), None).map(Some)
             }
-            Some((id, _)) => self.at_port(id, port, text).map(Some),
+            Some((id, _)) => self.at_port(id, port, text).map(|found| Some(found.into())),
             None => {
                 let all = cluster.services.values().map(|service| &*service.name);
                 let near = policy_core::near::near(name, all, 3);
@@ -223,7 +245,7 @@ impl Session {
     }
 
     /// An address at which something answers that is not its holder alone.
-    fn something_there(&self, target: Target) -> Destination {
+    pub(crate) fn something_there(&self, target: Target) -> Destination {
         if let (Subject::Address(ip), PortAsk::Number(protocol, port)) = (&target.subject, &target.port)
             && !dial::is_plain(&self.analysis, *ip, *port, *protocol)
         {

@@ -11,8 +11,9 @@ use policy_core::ways::walk::Way;
 
 use super::by_ways::{self, Asked, Row};
 use super::can::{Part, Split, nothing_to_ask, split, together};
-use super::destination::Destination;
-use super::question::{is_document, tone};
+use super::destination::{Destination, Dialled};
+use super::explain_api;
+use super::question::{Source, is_document, tone};
 use super::reasons::{because, by_tiers, no_rule, outcome_tone, remark_text};
 use crate::args::{ExplainArgs, Format};
 use crate::dto::answer::{Witness, rule_path};
@@ -25,7 +26,7 @@ use crate::session::Session;
 use crate::way_names::{actor, answer_text, depends, hops_text, origin_text, requests_text};
 
 /// How many parts of a question are explained to people; documents hold all of them.
-const SHOWN: usize = 12;
+pub(super) const SHOWN: usize = 12;
 
 pub(crate) fn run(
     args: &ExplainArgs,
@@ -33,12 +34,15 @@ pub(crate) fn run(
     format: Format,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
-    let source = session.subject(&args.from)?;
-    let destination = session.destination(&args.to, by_ways::asking(session, &source))?;
+    let source = match session.source(&args.from)? {
+        Source::Subject(subject) => subject,
+        Source::User(user) => return explain_api::run(&user, args, session, format, output),
+    };
+    let Dialled { destination, through } = session.dialled(&args.to, by_ways::asking(session, &source))?;
     let by_name = matches!(destination, Destination::Service(..)) && !args.to.contains('/');
     let Split { parts, wayless, asked } = match &destination {
         Destination::Target(target) => split(session, &source, target),
-        other => Split::of_ways(by_ways::ask(session, &source, other, by_name, |_| true)),
+        other => Split::of_ways(by_ways::ask(session, &source, other, by_name, |_| true).through(&through)),
     };
     if parts.is_empty() && asked.as_ref().is_none_or(|asked| asked.outcomes.is_empty()) {
         return Err(nothing_to_ask());
@@ -53,6 +57,7 @@ pub(crate) fn run(
         _ => together(&parts, asked.as_ref()),
     };
     let names = session.names();
+    let through = by_ways::through(&names, &through);
     if is_document(format) {
         let traces = parts
             .iter()
@@ -63,8 +68,13 @@ pub(crate) fn run(
         let legs = asked.iter().flat_map(Asked::shown).flat_map(|row| legs(&row.way));
         traces.extend(legs.map(|flow| names.trace(&explain(&session.analysis, flow), &[])));
         let ways = asked.as_ref().map(|asked| asked.documents(&names)).unwrap_or_default();
-        output.document(format, &ExplainAnswer { header, from, to, verdict, rule, traces, ways })?;
+        let api_ways = Vec::new();
+        output.document(format, &ExplainAnswer { header, from, to, verdict, rule, traces, ways, api_ways, through })?;
     } else {
+        if !through.is_empty() {
+            by_ways::print_through(&through, output)?;
+            writeln!(output.stdout, "  HTTP servers and TLS see the name that was asked for, not this one\n")?;
+        }
         let writer = Writer { session, names, wide: format == Format::Wide };
         writer.all(&parts, output)?;
         if let Destination::NoName(rule, why) = &destination {
@@ -90,10 +100,10 @@ fn legs(way: &Way) -> impl Iterator<Item = &Flow> {
     way.parts.iter().flat_map(|part| &part.legs).map(|leg| &leg.flow)
 }
 
-struct Writer<'a> {
-    session: &'a Session,
-    names: Names<'a>,
-    wide: bool,
+pub(super) struct Writer<'a> {
+    pub(super) session: &'a Session,
+    pub(super) names: Names<'a>,
+    pub(super) wide: bool,
 }
 
 impl Writer<'_> {
@@ -193,7 +203,7 @@ impl Writer<'_> {
     }
 
     /// The remarks and both ends of one connection.
-    fn both(&self, trace: &Trace, flow: &Witness, output: &mut Output<'_>) -> io::Result<()> {
+    pub(super) fn both(&self, trace: &Trace, flow: &Witness, output: &mut Output<'_>) -> io::Result<()> {
         for remark in trace.judgement.flags.iter().filter(|remark| **remark != Flag::RouteAssumed) {
             writeln!(output.stdout, "  note: {}", remark_text(*remark))?;
         }

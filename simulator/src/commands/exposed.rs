@@ -8,6 +8,7 @@ use policy_core::ways::clients::overall;
 use policy_core::ways::exposure::exposures;
 use policy_core::ways::walk::Way;
 
+use super::api;
 use super::by_ways::{Row, table};
 use super::question::is_document;
 use crate::args::{ExposedArgs, Format};
@@ -17,6 +18,10 @@ use crate::names::Names;
 use crate::render::{Output, counted};
 use crate::session::Session;
 
+/// The heading of rights.
+const RIGHTS: &str =
+    "users who may ask the API server for pods (W-APROXY: as the API server; W-PFWD: past all policies):";
+
 pub(crate) fn run(
     args: &ExposedArgs,
     session: &Session,
@@ -25,6 +30,7 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let ways = exposures(&session.analysis, &session.analysis.ways);
     let header = session.header("ExposedAnswer", &None, output)?;
+    api::note_unknown(session, output)?;
     let names = session.names();
     let cluster = names.cluster();
     let (open, closed): (Vec<&Way>, Vec<&Way>) = ways.iter().partition(|way| is_open(way) && leads_on(way));
@@ -39,6 +45,7 @@ pub(crate) fn run(
             reachable: reachable.iter().map(|id| Subject::Workload(*id).written(cluster)).collect(),
             workloads: cluster.workloads.len(),
             unserved: unserved(session, &names),
+            api_rights: api::rights(session, &names),
         };
         output.large_document(format, &answer)?;
         return Ok(Exit::Clean);
@@ -64,6 +71,11 @@ pub(crate) fn run(
             n => format!("; {} closed (--all shows them)", counted(n, "way")),
         };
         writeln!(output.stdout, "{count} of {} can be reached from outside{more}", counted(all, "workload"))?;
+        let rights = api::rights(session, &names);
+        if !rights.is_empty() {
+            writeln!(output.stdout, "\n{RIGHTS}")?;
+            api::print_rights(&rights, format, output)?;
+        }
     }
     Ok(Exit::Clean)
 }

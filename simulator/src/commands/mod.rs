@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod api;
 mod batch;
 mod by_ways;
 mod can;
@@ -7,6 +8,7 @@ mod completions;
 mod coverage;
 mod destination;
 mod explain;
+mod explain_api;
 mod exposed;
 mod graph;
 mod hypothetical;

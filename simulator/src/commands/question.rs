@@ -6,6 +6,7 @@ use policy_core::model::Verdict;
 use policy_core::query::{Subject, SubjectError, SubjectProblem, Target};
 use serde::Serialize;
 
+use crate::api_user::ApiUser;
 use crate::args::Format;
 use crate::caveats::{Caveats, Scope};
 use crate::dto::Header;
@@ -15,14 +16,49 @@ use crate::render::table::Table;
 use crate::render::{Output, Tone, escape};
 use crate::session::Session;
 
+/// Who opens a connection, or asks the API server to.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// Somebody in the network.
+    Subject(Subject),
+    /// A user of the API server.
+    User(ApiUser),
+}
+
+/// What to say of users as destinations.
+pub(crate) const NO_DESTINATION: &str =
+    "users open connections and take none: `portolan where USER` tells what one reaches";
+
 impl Session {
-    /// One end of a question.
+    /// The source of a question.
+    pub(crate) fn source(&self, text: &str) -> Result<Source, Failure> {
+        match self.user(text)? {
+            Some(user) => Ok(Source::User(user)),
+            None => self.subject(text).map(Source::Subject),
+        }
+    }
+
+    /// A user of the API server; `None` for all other names.
+    fn user(&self, text: &str) -> Result<Option<ApiUser>, Failure> {
+        Ok(ApiUser::read(&self.analysis.cluster, self.namespace.as_deref(), text).transpose()?)
+    }
+
+    /// Refuses a user where only somebody in the network can stand.
+    pub(crate) fn no_user(&self, text: &str, help: &str) -> Result<(), Failure> {
+        match ApiUser::read(&self.analysis.cluster, self.namespace.as_deref(), text) {
+            Some(Ok(_)) => Err(Failure::usage(format!("`{}` is a user of the API server", escape(text)), help)),
+            Some(Err(_)) | None => Ok(()),
+        }
+    }
+
+    /// One end of a question, in the network.
     pub(crate) fn subject(&self, text: &str) -> Result<Subject, Failure> {
         Subject::parse(&self.analysis.cluster, self.namespace.as_deref(), text).map_err(unknown)
     }
 
     /// A destination with its port.
     pub(crate) fn target(&self, text: &str) -> Result<Target, Failure> {
+        self.no_user(text, NO_DESTINATION)?;
         Target::parse(&self.analysis.cluster, &self.analysis.profile, self.namespace.as_deref(), text).map_err(unknown)
     }
 

@@ -2,12 +2,15 @@
 
 use policy_core::model::Finding;
 use policy_core::query::{PortAsk, Subject, Target};
+use policy_core::ways::api_users::UserWay;
 use policy_core::ways::clients::overall;
 
+use super::api;
 use super::by_ways::{self, Asked, Row};
 use super::can::{Part, Split, nothing_to_ask, split, table};
 use super::hypothetical::{self, Peers};
-use super::question::is_document;
+use super::question::{Source, is_document};
+use crate::api_user::ApiUser;
 use crate::args::{Format, WhereArgs, WhoArgs};
 use crate::dto::Hypothetical;
 use crate::dto::answer::ReachAnswer;
@@ -21,7 +24,11 @@ pub(crate) fn who(args: &WhoArgs, session: &Session, format: Format, output: &mu
     let target = session.target(&args.to)?;
     let peers = |peers: &Peers, names: &Names<'_>| peers.reaching_only(&target.subject, names);
     let hypothetical: Option<Ask<'_>> = if args.hypothetical { Some(&peers) } else { None };
-    let question = Question { kind: "WhoAnswer", from: "*", to: &args.to, hypothetical };
+    // Users get at pods alone: of addresses and names there is nothing to say.
+    let pods = by_ways::pods_of(session, &target.subject);
+    let users = (!pods.is_empty()).then(|| api::users_of(session, &pods, &target.port));
+    let users = users.as_ref().map(Option::as_deref);
+    let question = Question { kind: "WhoAnswer", from: "*", to: &args.to, hypothetical, users };
     print(&question, &Subject::Everything, &target, session, format, output)
 }
 
@@ -32,11 +39,18 @@ pub(crate) fn reached(
     format: Format,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
-    let source = session.subject(&args.from)?;
+    let source = match session.source(&args.from)? {
+        Source::Subject(subject) => subject,
+        Source::User(_) if args.hypothetical => {
+            let help = "leave --hypothetical out: rights name no pods that are not there";
+            return Err(Failure::usage("a user of the API server reaches what the input has", help));
+        }
+        Source::User(user) => return api::reached(&user, &args.from, session, format, output),
+    };
     let target = Target { subject: Subject::Everything, port: PortAsk::Any };
     let peers = |peers: &Peers, names: &Names<'_>| peers.reached_by(&source, names);
     let hypothetical: Option<Ask<'_>> = if args.hypothetical { Some(&peers) } else { None };
-    let question = Question { kind: "WhereAnswer", from: &args.from, to: "*", hypothetical };
+    let question = Question { kind: "WhereAnswer", from: &args.from, to: "*", hypothetical, users: None };
     print(&question, &source, &target, session, format, output)
 }
 
@@ -48,6 +62,8 @@ struct Question<'a> {
     from: &'a str,
     to: &'a str,
     hypothetical: Option<Ask<'a>>,
+    /// With `who`: the users of the API server who get there; the inner `None` when the input does not tell.
+    users: Option<Option<&'a [(ApiUser, Vec<UserWay>)]>>,
 }
 
 fn print(
@@ -65,6 +81,9 @@ fn print(
     }
     parts.retain(gets_through);
     let header = session.header(question.kind, &None, output)?;
+    if question.users == Some(None) {
+        api::note_unknown(session, output)?;
+    }
     let names = session.names();
     let rows: Vec<&Row> = asked.iter().flat_map(Asked::shown).filter(|row| is_open(row)).collect();
     let hypothetical = question.hypothetical.map(|ask| ask(&Peers::new(session), &names));
@@ -73,7 +92,11 @@ fn print(
         let cells = cells.collect();
         let ways = rows.iter().map(|row| names.way_dto(&row.way, row.from.as_ref())).collect();
         let (from, to) = (question.from.to_owned(), question.to.to_owned());
-        output.document(format, &ReachAnswer { header, from, to, cells, ways, hypothetical })?;
+        let users = question.users.flatten().unwrap_or_default().iter();
+        let api_ways = users.flat_map(|(user, ways)| ways.iter().map(|way| names.api_way(&user.written, way)));
+        let (api_ways, api_users_unknown) = (api_ways.collect(), question.users == Some(None));
+        let answer = ReachAnswer { header, from, to, cells, ways, api_ways, api_users_unknown, hypothetical };
+        output.document(format, &answer)?;
         return Ok(Exit::Clean);
     }
     let text = matches!(format, Format::Table | Format::Wide);
@@ -88,6 +111,9 @@ fn print(
             writeln!(output.stdout)?;
         }
         output.table(format, &by_ways::table(&rows, &names, wide, false))?;
+    }
+    if let Some(Some(users)) = question.users {
+        api::print_users(users, &names, format, output)?;
     }
     if let Some(peers) = hypothetical {
         hypothetical::print(&peers, format, output)?;

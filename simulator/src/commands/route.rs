@@ -27,6 +27,8 @@ pub(crate) fn run(
     format: Format,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
+    let help = "for what a user reaches ask `can`; for the URL, ask from where the user sits, such as `internet`";
+    session.no_user(&args.from, help)?;
     let source = session.subject(&args.from)?;
     let question = question(args).map_err(|bad| bad_request(&bad))?;
     let asked = route_all(&session.analysis, &source, &question).map_err(|none| unserved(&none))?;

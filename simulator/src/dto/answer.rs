@@ -33,6 +33,12 @@ pub struct CanAnswer {
     /// The ways of those who get there by ways alone: from outside to pods, and to Services, their addresses and URLs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ways: Vec<super::way::WayDto>,
+    /// When FROM is a user of the API server: its ways.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_ways: Vec<super::api::ApiWayDto>,
+    /// When TO is the name of an ExternalName: the names on the way to what it stands for (W-EXTNAME, SVC-16).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub through: Vec<super::way::ThroughDto>,
 }
 
 /// A part of a question about one port, with its judgement.
@@ -71,6 +77,13 @@ pub struct ReachAnswer {
     /// The ways from outside that somebody gets through.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ways: Vec<super::way::WayDto>,
+    /// The ways of users of the API server that are not certainly closed: those of FROM, or in answers to `who` those of
+    /// everybody whom a binding names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_ways: Vec<super::api::ApiWayDto>,
+    /// In answers to `who`: the input has neither roles nor bindings, so that nobody knows which users get there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub api_users_unknown: bool,
     /// With `--hypothetical`: pods that policies name and the input lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hypothetical: Option<Vec<super::Hypothetical>>,

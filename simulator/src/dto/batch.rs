@@ -1,17 +1,23 @@
 //! The answers of `batch`: one short line each.
 
+use std::borrow::Cow;
+
 use policy_core::ids::Id;
 use policy_core::model::{Cluster, End, Flow, Judgement, Tier};
-use policy_core::query::Subject;
+use policy_core::query::{Actor, Subject};
 use policy_core::snapshot::Effect as CoreEffect;
+use policy_core::ways::walk::Way;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::answer::{Decider, EndCondition, JudgedCell, TierRuleDto, conditions, deciding, deciding_both};
-use super::route::RouteLine;
+use super::answer::{Actors, Decider, EndCondition, JudgedCell, TierRuleDto, conditions, deciding, deciding_both};
+use super::api::RightDto;
+use super::route::{FindingDto, RouteLine, finding};
+use super::way::ThroughDto;
 use super::{Effect, flag, knobs, verdict_of};
 use crate::names::Names;
+use crate::way_names::{actor, hops_text};
 
 /// One line that `batch` prints: an answer or a refusal.
 #[derive(Serialize, JsonSchema, Debug)]
@@ -21,6 +27,8 @@ pub enum BatchLine<'a> {
     Answer(Box<Reply<'a>>),
     /// An answer to a question with `url`.
     Route(Box<RouteLine<'a>>),
+    /// An answer to a question of a user of the API server.
+    User(Box<UserLine<'a>>),
     /// A line that could not be answered.
     Refusal(Refusal<'a>),
 }
@@ -39,9 +47,93 @@ pub struct Reply<'a> {
     /// When the question has several parts, or names no port: the exact partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cells: Option<Vec<JudgedCell>>,
+    /// When the question, or a part of it, is answered by ways: those that somebody gets through, or all when nobody
+    /// does; empty when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ways: Option<Vec<WayLine>>,
+    /// When `to` is the name of an ExternalName: the names on the way to what it stands for (W-EXTNAME, SVC-16).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub through: Vec<ThroughDto>,
     /// What the answer leaves out; left out when there is nothing.
     #[serde(flatten)]
     pub caveats: LineCaveats<'a>,
+}
+
+/// A part of a way, in short.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct WayLine {
+    /// The id of its kind in docs/SPEC.md: `W-LB`, `W-NP`, `W-ING` ….
+    pub way: &'static str,
+    /// Its hops, in words.
+    pub hops: String,
+    /// Who takes it.
+    pub from: Actors,
+    /// What is at its end; empty where it ends before.
+    pub to: Actors,
+    /// The port there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// What becomes of them.
+    #[serde(flatten)]
+    pub finding: FindingDto,
+}
+
+/// The answer to a question of a user of the API server.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct UserLine<'a> {
+    /// The question's `id`, as it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub id: Option<&'a RawValue>,
+    /// `allowed`, `denied`, `undefined`, `conditional`, `no-route` or `no-listener`.
+    pub verdict: &'static str,
+    /// The rule of docs/SPEC.md that decided.
+    pub rule: &'static str,
+    /// The ways that may be open, or all when none is.
+    pub api_ways: Vec<ApiWayLine>,
+    /// Why there is no way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What the answer leaves out; left out when there is nothing.
+    #[serde(flatten)]
+    pub caveats: LineCaveats<'a>,
+}
+
+/// A way of a user, in short.
+#[derive(Serialize, JsonSchema, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiWayLine {
+    /// `W-APROXY` or `W-PFWD`.
+    pub way: &'static str,
+    /// The resource that is asked for: `pods/portforward` ….
+    pub by: &'static str,
+    /// The request, for the first of `to`.
+    pub request: String,
+    /// What is at its end.
+    pub to: Actors,
+    /// The TCP port there; left out where it may be any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `allowed`, `denied`, `undefined`, `conditional`, `no-route` or `no-listener`.
+    pub verdict: &'static str,
+    /// The rule of docs/SPEC.md that decided.
+    pub rule: &'static str,
+    /// What must be granted, all of it, and what grants it.
+    pub rights: Vec<RightDto>,
+    /// The knobs that an undefined verdict depends on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub knobs: Vec<&'static str>,
+    /// What a conditional verdict depends on, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<String>,
+}
+
+impl UserLine<'_> {
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        write(&self, out);
+    }
 }
 
 /// A verdict and its reasons.
@@ -61,10 +153,10 @@ pub struct Answer<'a> {
     pub ingress: LineEnd<'a>,
     /// The knobs that an undefined verdict depends on.
     pub knobs: Vec<&'static str>,
-    /// What a conditional verdict depends on: `placement`, `dns`.
+    /// What a conditional verdict depends on: `placement`, `dns`; of ways, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<&'static str>,
-    /// Remarks: `undeclared_port`, `hypothetical`, `host_network`, `route_assumed` ….
+    pub conditions: Vec<Cow<'static, str>>,
+    /// Remarks: `undeclared_port`, `hypothetical`, `host_network` ….
     pub flags: Vec<&'static str>,
 }
 
@@ -146,7 +238,7 @@ impl<'a> Reply<'a> {
         cells: Option<Vec<JudgedCell>>,
         caveats: LineCaveats<'a>,
     ) -> Self {
-        Self { id, answer, cells, caveats }
+        Self { id, answer, cells, ways: None, through: Vec::new(), caveats }
     }
 
     /// The answer to a question with no pod and no node at either end.
@@ -260,8 +352,32 @@ impl Ends {
             egress: end(&judgement.egress),
             ingress: end(&judgement.ingress),
             knobs: knobs(judgement.knobs()),
-            conditions: conditions(&judgement.conditions()),
+            conditions: conditions(&judgement.conditions()).into_iter().map(Cow::Borrowed).collect(),
             flags: judgement.flags.iter().map(|remark| flag(*remark)).collect(),
         }
+    }
+}
+
+impl Names<'_> {
+    /// One line for each part of each of these ways that somebody gets through, or for all of them when nobody does.
+    pub(crate) fn way_lines<'w>(&self, ways: impl Iterator<Item = (Option<&'w Actor>, &'w Way)>) -> Vec<WayLine> {
+        let mut lines = Vec::new();
+        for (from, way) in ways {
+            let open = way.parts.iter().any(|part| part.finding.is_open());
+            let to = if way.pods.is_empty() { Vec::new() } else { vec![Actor::Pods(way.pods.clone())] };
+            let mut to = self.actors_dto(&to);
+            to.addresses.extend(way.address.map(|address| address.to_string()));
+            for part in way.parts.iter().filter(|part| !open || part.finding.is_open()) {
+                lines.push(WayLine {
+                    way: way.kind.id(),
+                    hops: hops_text(self, way.kind, &way.hops),
+                    from: self.actors_dto(&[from.cloned().unwrap_or_else(|| actor(&part.clients))]),
+                    to: to.clone(),
+                    port: (way.port > 0).then_some(way.port),
+                    finding: finding(&part.finding),
+                });
+            }
+        }
+        lines
     }
 }

@@ -32,6 +32,12 @@ pub struct ExplainAnswer {
     /// The ways of those who get there by ways alone; their connections are among the traces, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ways: Vec<super::way::WayDto>,
+    /// When FROM is a user of the API server: its ways. Their connections are among the traces, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_ways: Vec<super::api::ApiWayDto>,
+    /// When TO is the name of an ExternalName: the names on the way to what it stands for (W-EXTNAME, SVC-16).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub through: Vec<super::way::ThroughDto>,
 }
 
 /// The full story of one flow.

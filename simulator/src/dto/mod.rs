@@ -3,6 +3,7 @@
 //! Fields are added, never renamed or removed, within one `apiVersion`.
 
 pub mod answer;
+pub mod api;
 pub mod batch;
 pub mod coverage;
 pub mod explain;

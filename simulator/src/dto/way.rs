@@ -30,6 +30,28 @@ pub struct ExposedAnswer {
     /// Ingresses and paths of them that no controller serves, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unserved: Vec<Unserved>,
+    /// Who may ask the API server for what leads into pods, by the rules of roles; whether policies then let it through
+    /// is what `can` tells. Empty when the input has neither roles nor bindings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_rights: Vec<super::api::ApiRights>,
+}
+
+/// A name that stands for another name (W-EXTNAME).
+#[derive(Serialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Through")]
+pub struct ThroughDto {
+    /// `W-EXTNAME`.
+    pub way: &'static str,
+    /// The rule of docs/SPEC.md.
+    pub rule: &'static str,
+    /// The ExternalName Service, as `namespace/name`.
+    pub service: String,
+    /// The name that it stands for.
+    pub name: String,
+    /// Where the Service is written, as `file:line:column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// Something that nobody serves.

@@ -7,6 +7,7 @@ mod dns;
 mod nodes_and_pods;
 mod properties;
 mod proxies;
+mod users;
 
 use policy_core::ids::{PodId, ServiceId};
 use policy_core::model::{Cluster, Profile};

@@ -79,7 +79,7 @@ fn a_service_is_forwarded_to_one_of_its_pods() {
         asked,
         [
             "get services `web` in x",
-            "list pods `` in x",
+            "list pods in x",
             "get pods/portforward `web-0` in x",
             "create pods/portforward `web-0` in x"
         ]

@@ -194,7 +194,7 @@ pub(super) fn entries(analysis: &Analysis) -> Vec<(Entry, Vec<SocketAddr>)> {
     let cluster = &analysis.cluster;
     let services = cluster.services.ids().flat_map(|service| entry::of_service(analysis, service));
     let live = cluster.pods.iter().filter(|(_, pod)| pod.state != PodState::Finished).map(|(id, _)| id);
-    let pods = live.flat_map(|pod| entry::of_pod(analysis, pod));
+    let pods = live.flat_map(|pod| entry::of_pod(analysis, pod, None));
     services.chain(pods).filter_map(|entry| dialled(analysis, &entry).map(|dials| (entry, dials))).collect()
 }
 
@@ -282,7 +282,7 @@ fn the_parts_of_every_way_are_disjoint_and_leave_nobody_out() {
         let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
         let Clients::Outside(outside) = walk.outside() else { panic!("the outside is a set") };
         let services = case.cluster.services.ids().flat_map(|service| entry::of_service(&analysis, service));
-        let pods = case.cluster.pods.ids().flat_map(|pod| entry::of_pod(&analysis, pod));
+        let pods = case.cluster.pods.ids().flat_map(|pod| entry::of_pod(&analysis, pod, None));
         let all: Vec<Entry> = services.chain(pods).collect();
         for entry in all {
             for way in walk.enter(&Clients::Outside(outside.clone()), &entry) {

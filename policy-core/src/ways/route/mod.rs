@@ -245,7 +245,7 @@ impl Routing<'_> {
                     return Ok(answers);
                 }
                 let port = Some((Protocol::Tcp, question.url.port));
-                let ways = dial::to_service(self.analysis, self.clients, service, port);
+                let ways = dial::to_service(&mut self.walk, self.clients, service, port);
                 Ok(self.arrived(question, ways))
             }
             Resolution::ApiServer => match self.of_api_server(question) {
@@ -351,7 +351,7 @@ impl Routing<'_> {
                 return Err(not_of_the_api_server());
             }
         }
-        match dial::to_address(self.analysis, self.clients, at) {
+        match dial::to_address(&mut self.walk, self.clients, at) {
             Some(ways) => Ok(self.arrived(question, ways)),
             None => self.of_api_server(question).ok_or_else(|| Unserved {
                 message: match self

@@ -437,7 +437,7 @@ impl Routing<'_> {
             witness: Some(scene.question.request.clone()),
         };
         let Scene { proxy, listener, .. } = scene;
-        scene.arrivals.iter().flat_map(|arrival| self.walk.serve_region(arrival, proxy, listener, &region)).collect()
+        self.walk.serve_region(scene.arrivals, proxy, listener, &region)
     }
 
     /// One backend of a rule, as if it were the only one.
