@@ -72,10 +72,10 @@ impl<'a> Walk<'a> {
         Self { analysis, endpoints, judging: Judging::new(analysis), nodes: FxHashMap::default(), holders }
     }
 
-    /// All of the outside.
+    /// All of the outside (M-1).
     #[must_use]
     pub fn outside(&self) -> Clients {
-        Clients::Outside(self.judging.outside().clone())
+        Clients::Outside(premise::outside(&self.analysis.cluster, &self.analysis.profile))
     }
 
     /// Where clients come from an entry. Always at least one way: one that leads nowhere says why.
