@@ -208,16 +208,20 @@ impl Spec<'_> {
             return no_route();
         }
         // The network brings it to some node; nobody says to which.
-        let nodes = self.cluster.nodes.ids().map(|node| NodeView::of(self.cluster, node));
-        let mut views: Vec<NodeView> = nodes.collect();
-        if views.is_empty() || self.cluster.pods.values().any(|pod| pod.node.is_none()) {
-            views.push(NodeView::unknown(true));
+        let at_any = |at: &NodeView| self.at_node(dial, Client::Outside, Some(client), at).unwrap_or_else(no_route);
+        if self.cluster.nodes.is_empty() {
+            return [true, false].map(NodeView::unknown).iter().map(at_any).fold(no_route(), Dialled::or);
         }
-        if views.iter().filter(|view| view.node.is_some()).count() != 1 {
-            views.push(NodeView::unknown(false));
+        let known = self.cluster.nodes.ids().map(|node| at_any(&NodeView::of(self.cluster, node)));
+        let reached = known.fold(no_route(), Dialled::or);
+        // A pod of which nobody says where it runs is on one of them: that one is asked about such pods alone.
+        let is_unplaced = |pod: PodId| self.cluster.pods.at(pod).node.is_none();
+        if !self.cluster.pods.ids().any(is_unplaced) {
+            return reached;
         }
-        let all = views.iter().map(|at| self.at_node(dial, Client::Outside, Some(client), at).unwrap_or_else(no_route));
-        all.reduce(Dialled::or).unwrap_or_else(no_route)
+        let mut there = at_any(&NodeView::unknown(true));
+        there.goals.retain(|goal, _| goal.pod.is_some_and(is_unplaced));
+        reached.or(there)
     }
 
     /// W-NP, W-HP: the internet gets to public addresses; to the others only what is not of the internet itself.
@@ -401,6 +405,9 @@ impl Spec<'_> {
         let own = Dial { client: Party::Address(dial.to.ip()), ..*dial };
         let family = own.family();
         let nobody = Dialled::nothing(Finding::of(Verdict::NoListener, "KP-4"));
+        if !service.families.contains(&family) {
+            return nobody; // SVC-26
+        }
         if kind == LoadBalancerKind::ProxyPod {
             let mut reached = nobody;
             for (endpoint, number, _) in self.usable(port, family, &NodeView::unknown(false)).cluster {
@@ -421,7 +428,9 @@ impl Spec<'_> {
             for ip in at.addresses.iter().copied().filter(|ip| Family::of(*ip) == family) {
                 let next = Dial { to: SocketAddr::new(ip, number), ..own };
                 let there = self.at_node(&next, Client::Outside, Some(own.to.ip()), &at);
-                reached = there.into_iter().fold(reached, Dialled::or);
+                // KP-6: it dials node ports where they are open. Whoever else has the number is not behind this Service.
+                let open = there.filter(|there| !there.by.is_empty());
+                reached = open.into_iter().fold(reached, Dialled::or);
             }
         }
         reached

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::ids::NodeId;
 use crate::model::way_profile::KubeProxyMode;
 use crate::model::{
-    AddressSet, Client, Deliver, Family, Finding, Flow, Masquerader, NodeView, Packet, Protocol, TrafficPolicy,
-    Verdict, WayKind,
+    AddressSet, Client, Decision, Deliver, Delivery, Family, Finding, Flow, Masquerader, NodeView, Packet, Protocol,
+    TrafficPolicy, Verdict, WayKind,
 };
 use crate::ways::clients::{Part, split};
 use crate::ways::entry::{At, Entry};
@@ -20,7 +20,7 @@ pub(super) fn disputed() -> Finding {
 
 impl Entry {
     /// The port that is dialled, when it is known.
-    fn number(&self) -> Option<u16> {
+    pub(super) fn number(&self) -> Option<u16> {
         match self.at {
             At::AnyNode(port) => port,
             At::Address(_, port) | At::Balancer(_, port) | At::NodeAddress(_, _, port) | At::Node(_, port) => {
@@ -36,12 +36,21 @@ impl Walk<'_> {
         self.analysis.profile.ways.hostport_supported && self.analysis.ways.host_ports.has(protocol, number)
     }
 
-    /// Whether a Service and a pod both have a port of a node, at one of its addresses, for who comes from outside.
-    fn is_disputed(&self, to: SocketAddr, protocol: Protocol, at: &NodeView) -> bool {
+    /// What a node does with a packet from outside to one of its addresses.
+    fn from_outside(&self, to: SocketAddr, protocol: Protocol, at: &NodeView) -> Decision {
         let analysis = self.analysis;
         let packet = Packet { client: Client::Outside, source: None, destination: to.ip(), port: to.port(), protocol };
-        let decision = analysis.ways.on(&analysis.cluster, &analysis.profile).deliver(&packet, at);
-        decision.rule == "HP-7"
+        analysis.ways.on(&analysis.cluster, &analysis.profile).deliver(&packet, at)
+    }
+
+    /// Whether a Service and a pod both have a port of a node, at one of its addresses, for who comes from outside.
+    fn is_disputed(&self, to: SocketAddr, protocol: Protocol, at: &NodeView) -> bool {
+        self.from_outside(to, protocol, at).rule == "HP-7"
+    }
+
+    /// Whether what comes from outside to an address of a node gets at the processes of that node.
+    pub(super) fn is_untouched(&self, to: SocketAddr, protocol: Protocol, at: &NodeView) -> bool {
+        self.from_outside(to, protocol, at).delivery == Delivery::Unchanged
     }
 
     /// Who outside gets a packet to an entry at a node where nobody disputes whose it is.
@@ -186,5 +195,34 @@ mod tests {
         assert_eq!(at(&[second, apart], WayKind::NodePort).rule, "HP-7");
         let two = "{apiVersion: v1, kind: Node, metadata: {name: n2}, status: {addresses: [{type: ExternalIP, address: 203.0.113.2}, {type: ExternalIP, address: 203.0.113.3}]}}";
         assert_eq!(at(&[two, apart], WayKind::NodePort).verdict, Verdict::Allowed);
+    }
+
+    #[test]
+    fn a_port_of_a_host_that_a_service_captures_is_not_the_host_s() {
+        // KP-5, KP-6, HN-1
+        let own = |name: &str, port: u16| {
+            format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: w}}, spec: {{nodeName: n1, hostNetwork: true, containers: [{{name: c, image: i, ports: [{{containerPort: {port}}}]}}]}}, status: {{phase: Running, podIP: 203.0.113.1}}}}"
+            )
+        };
+        let finding = |port: u16, objects: &[&str]| {
+            let pod = own("own", port);
+            let all: Vec<&str> = objects.iter().copied().chain([pod.as_str()]).collect();
+            let finding = at(&all, WayKind::HostNetwork);
+            (finding.verdict, finding.rule)
+        };
+        let claim = "{apiVersion: v1, kind: Service, metadata: {name: claim, namespace: x}, spec: {clusterIP: 10.96.0.2, externalIPs: [203.0.113.1], selector: {app: web}, ports: [{port: 8080}]}}";
+        assert_eq!(finding(8080, &[]), (Verdict::Allowed, "NP-22"));
+        assert_eq!(finding(8080, &[claim]), (Verdict::NoListener, "KP-5"));
+        assert_eq!(finding(8081, &[claim]), (Verdict::Allowed, "NP-22"));
+        assert_eq!(
+            finding(
+                30081,
+                &[
+                    "{apiVersion: v1, kind: Service, metadata: {name: np, namespace: x}, spec: {type: NodePort, clusterIP: 10.96.0.3, selector: {app: web}, ports: [{port: 80, nodePort: 30081}]}}"
+                ]
+            ),
+            (Verdict::NoListener, "KP-5")
+        );
     }
 }

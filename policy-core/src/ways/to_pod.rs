@@ -1,6 +1,6 @@
 //! Ways that lead to one pod, and who gets to an entry at all (HP-2 … HP-4, HN-1, W-POD, W-NP).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::{NodeId, PodId};
 use crate::model::delivery::awaits_address;
@@ -30,7 +30,12 @@ impl Walk<'_> {
             && forward::is_unaddressed(self.analysis, object.node);
         let end = End { by: None, destination: Party::Pod(pod), port };
         let mut parts = Vec::new();
-        for part in self.arriving(clients, &from, rule) {
+        let mut arriving = self.arriving(clients, &from, rule);
+        if let (Clients::Outside(_), Some(node), WayKind::HostNetwork) = (clients, object.node, entry.kind) {
+            let free = self.getting_uncaptured(entry, node);
+            arriving = arriving.into_iter().flat_map(|part| unless_captured(part, &free)).collect();
+        }
+        for part in arriving {
             if !part.goes_on() {
                 parts.push(part);
                 continue;
@@ -74,6 +79,13 @@ impl Walk<'_> {
             parts,
             served: None,
         }]
+    }
+
+    /// Who outside gets a packet to a port of a node by an address where no Service takes it (KP-5).
+    fn getting_uncaptured(&self, entry: &Entry, node: NodeId) -> AddressSet {
+        let Some(number) = entry.number() else { return self.getting_at(entry, Some(node)) };
+        let free = |ip: IpAddr, at: &NodeView| self.is_untouched(SocketAddr::new(ip, number), entry.protocol, at);
+        self.getting_where(entry, Some(node), &free)
     }
 
     /// HP-4: portmap of old puts the node's address in the place of those within the pod's prefix.
@@ -150,6 +162,16 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// Those whose packets no Service takes, and the others, who get at that Service instead.
+fn unless_captured(part: Part, free: &AddressSet) -> Vec<Part> {
+    if !part.goes_on() {
+        return vec![part];
+    }
+    let [free, captured] = split(part, free, |_| Some(true));
+    let lost = captured.map(|part| part.and(Finding::of(Verdict::NoListener, "KP-5")));
+    free.into_iter().chain(lost).collect()
 }
 
 #[cfg(test)]

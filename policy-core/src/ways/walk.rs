@@ -140,7 +140,10 @@ impl<'a> Walk<'a> {
         let parts = self.arriving(clients, &from, rule_of(entry.kind));
         let mut parts: Vec<Part> = match taken {
             Some(_) => parts,
-            None => parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect(),
+            None => {
+                let guarded = parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer));
+                guarded.flat_map(|part| self.guard_vips(part, entry)).collect()
+            }
         };
         let port_ref = PortRef { service, port: u32::try_from(at).unwrap_or(u32::MAX) };
         if let Some(claimed) = self.claimed(entry, frontend, port_ref).filter(|_| taken.is_none()) {
@@ -352,9 +355,13 @@ impl<'a> Walk<'a> {
             return inside.iter().flat_map(|part| self.judging.step(part, &flow)).collect();
         }
         let mut parts = Vec::new();
-        let receivers = match fixed {
+        // Of alike nodes one stands for all; under Local only the own of an address that is no pod's counts.
+        let endpoint = &step.group.endpoint;
+        let is_apart = scope == TrafficPolicy::Local && endpoint.pod.is_none();
+        let only = fixed.or(endpoint.node.filter(|_| is_apart));
+        let receivers = match only {
             Some(node) => {
-                let from = Rc::new(self.getting_at(step.entry, fixed));
+                let from = Rc::new(self.getting_at(step.entry, only));
                 vec![Receiver { node: Masquerader::Node(node), from }]
             }
             None => self.nodes_of(step.entry).receivers(analysis, step.group.endpoint.pod),

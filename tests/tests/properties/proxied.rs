@@ -14,7 +14,7 @@ use policy_core::model::http::{
     RequestMatch,
 };
 use policy_core::model::ingress::Entry as Door;
-use policy_core::model::{Family, Finding, Name, NodePort, Party, Protocol, Proviso, Verdict};
+use policy_core::model::{Family, Finding, Name, NodePort, Party, Protocol, Proviso, Verdict, WayKind};
 use policy_core::spec::Spec;
 use policy_core::spec::proxied::{Ends, Passing};
 use policy_core::spec::ways::Goal;
@@ -92,6 +92,8 @@ fn listener(proxy: &Proxy) -> Option<&Listener> {
 struct Arrived {
     what: String,
     doors: Vec<SocketAddr>,
+    /// Whether it is a port that a pod of the proxy has by itself.
+    is_own_port: bool,
     arrivals: Vec<Arrival>,
     clients: BTreeSet<IpAddr>,
 }
@@ -108,7 +110,7 @@ fn arrived(analysis: &Analysis, spec: &Spec<'_>, walk: &mut Walk<'_>, at: usize,
             let clients = BTreeSet::from([IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7))]);
             let doors = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80)];
             let arrivals = walk.arrive(&outside, id, proxy, port);
-            return vec![Arrived { what: "outside".to_owned(), doors, arrivals, clients }];
+            return vec![Arrived { what: "outside".to_owned(), doors, is_own_port: false, arrivals, clients }];
         }
     };
     let mut all = Vec::new();
@@ -125,16 +127,26 @@ fn arrived(analysis: &Analysis, spec: &Spec<'_>, walk: &mut Walk<'_>, at: usize,
         });
         let arrivals: Vec<Arrival> = arrivals.collect();
         if !arrivals.is_empty() {
-            all.push(Arrived { what: entry.kind.id().to_owned(), doors, arrivals, clients });
+            let is_own_port = entry.kind == WayKind::HostNetwork;
+            all.push(Arrived { what: entry.kind.id().to_owned(), doors, is_own_port, arrivals, clients });
         }
     }
     all
 }
 
 /// What the reference says: the best of all doors.
-fn reference(spec: &Spec<'_>, client: IpAddr, doors: &[SocketAddr], passing: &Passing<'_>) -> Option<Ends> {
+fn reference(
+    spec: &Spec<'_>,
+    client: IpAddr,
+    (doors, is_own_port): (&[SocketAddr], bool),
+    passing: &Passing<'_>,
+) -> Option<Ends> {
     let mut best = Ends::new();
     for door in doors {
+        // KP-5: what a Service takes does not come to a process of the node by itself.
+        if is_own_port && !spec.dial(Party::Address(client), *door, Protocol::Tcp).by.is_empty() {
+            continue;
+        }
         for (end, finding) in spec.past_proxy(Party::Address(client), *door, passing)? {
             let known = best.remove(&end);
             best.insert(end, known.map_or(finding.clone(), |known: Finding| known.or(finding)));
@@ -187,10 +199,10 @@ fn a_request_through_a_proxy_ends_where_the_rules_one_by_one_say() {
                 let rule = if proxy.kind == ProxyKind::Gateway { "GW-16" } else { "ING-13" };
                 let possible = possible.iter().map(|(asked, action)| (asked.clone(), action)).collect();
                 let passing = Passing { pods: &proxy.pods, rule, possible };
-                for Arrived { what, doors, arrivals, clients } in &all {
+                for Arrived { what, doors, is_own_port, arrivals, clients } in &all {
                     let served = walk.serve(arrivals, proxy, listener, &within);
                     for client in clients {
-                        let Some(ends) = reference(&spec, *client, doors, &passing) else { continue };
+                        let Some(ends) = reference(&spec, *client, (doors, *is_own_port), &passing) else { continue };
                         let found = differences(&analysis, &served, &ends, *client);
                         prop_assert!(
                             found.is_empty(),

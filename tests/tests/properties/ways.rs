@@ -90,13 +90,17 @@ pub(super) fn wanted(
         _ => None,
     };
     let all = dials.iter().chain(&loopback).map(|to| spec.dial(client, *to, entry.protocol));
-    // A host port of the same number at an address that the Service does not have is no way into the Service.
     let all = all.map(|dialled| match own(entry) {
+        // A host port of the same number at an address that the Service does not have is no way into the Service.
         Some(_) if dialled.by.is_empty() => Dialled::nothing(Finding::of(Verdict::NoRoute, "M-4")),
+        // KP-5: where a Service takes what is sent to a node, it is no way to the processes of that node.
+        None if matches!(entry.leads, Leads::Pod(_)) && !dialled.by.is_empty() => {
+            Dialled::nothing(Finding::of(Verdict::NoListener, "KP-5"))
+        }
         _ => dialled,
     });
     let best = all.reduce(Dialled::or).ok_or("M-4")?;
-    let contested = best.elsewhere.rule == "KP-5";
+    let contested = best.elsewhere.verdict == Verdict::Undefined && best.elsewhere.rule == "KP-5";
     let by_others = best.by.iter().any(|(_, by)| Some(*by) != own(entry));
     if own(entry).is_some() && best.by.is_empty() {
         // What is there otherwise is no way into the Service.
@@ -105,7 +109,11 @@ pub(super) fn wanted(
     // HP-5: no scheduler puts a pod with a host port beside one that has the port itself.
     let is_mapped = |pod: policy_core::ids::PodId| !analysis.cluster.pods.at(pod).host_network;
     let beside = entry.kind == WayKind::HostNetwork && best.goals.keys().filter_map(|goal| goal.pod).any(is_mapped);
-    if contested || by_others || beside { Err(best.elsewhere.rule) } else { Ok(best) }
+    match () {
+        () if contested => Err("KP-5"),
+        () if by_others || beside => Err("HP-5"),
+        () => Ok(best),
+    }
 }
 
 /// What the walk says of a client at each place.
@@ -156,8 +164,9 @@ fn differences(
         Ok(wanted) => wanted,
         Err(rule) => {
             // Two Services claim it: nobody says who gets it, and the walk must promise nothing.
-            let is_service = matches!(entry.leads, Leads::Service { .. }) && rule == "KP-5";
-            let promised = goals.iter().filter(|(_, finding)| is_service && finding.verdict == Verdict::Allowed);
+            // A host port may be at another address of its node, which nobody else claims.
+            let is_meant = rule == "KP-5" && !matches!(entry.leads, Leads::HostPort(..));
+            let promised = goals.iter().filter(|(_, finding)| is_meant && finding.verdict == Verdict::Allowed);
             let promised = promised.map(|(goal, _)| format!("{goal:?} is contested"));
             return std::iter::once("contested".to_owned()).chain(promised).collect();
         }
