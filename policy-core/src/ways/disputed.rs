@@ -37,7 +37,7 @@ impl Walk<'_> {
     }
 
     /// What a node does with a packet from outside to one of its addresses.
-    fn from_outside(&self, to: SocketAddr, protocol: Protocol, at: &NodeView) -> Decision {
+    fn outside_packet(&self, to: SocketAddr, protocol: Protocol, at: &NodeView) -> Decision {
         let analysis = self.analysis;
         let packet = Packet { client: Client::Outside, source: None, destination: to.ip(), port: to.port(), protocol };
         analysis.ways.on(&analysis.cluster, &analysis.profile).deliver(&packet, at)
@@ -45,12 +45,12 @@ impl Walk<'_> {
 
     /// Whether a Service and a pod both have a port of a node, at one of its addresses, for who comes from outside.
     fn is_disputed(&self, to: SocketAddr, protocol: Protocol, at: &NodeView) -> bool {
-        self.from_outside(to, protocol, at).rule == "HP-7"
+        self.outside_packet(to, protocol, at).rule == "HP-7"
     }
 
     /// Whether what comes from outside to an address of a node gets at the processes of that node.
     pub(super) fn is_untouched(&self, to: SocketAddr, protocol: Protocol, at: &NodeView) -> bool {
-        self.from_outside(to, protocol, at).delivery == Delivery::Unchanged
+        self.outside_packet(to, protocol, at).delivery == Delivery::Unchanged
     }
 
     /// Who outside gets a packet to an entry at a node where nobody disputes whose it is.
