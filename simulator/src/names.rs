@@ -206,12 +206,16 @@ impl<'a> Names<'a> {
         labels.extend(rest.into_iter().map(|pod| Label::Subject(Subject::Pod(pod))));
     }
 
-    /// The ranges of outside addresses. Addresses of pods and nodes do not interrupt a range: they are never outside.
+    /// The ranges of outside addresses. What is inside the cluster does not interrupt a range: it is never
+    /// meant (M-1).
     pub(crate) fn addresses(&self, addresses: &AddressSet) -> Vec<String> {
-        let outside = self.outside.get_or_init(|| premise::outside(&self.analysis.cluster));
+        let outside = self.outside.get_or_init(|| premise::outside(&self.analysis.cluster, &self.analysis.profile));
         if addresses == outside {
             return vec!["internet".to_owned()];
         }
+        // Who is asked about within the ranges of pods or Services is told apart from what is not asked about.
+        let unnamed = premise::nobodys(&self.analysis.cluster);
+        let outside = if addresses.is_subset(outside) { outside } else { &unnamed };
         let mut joined: Vec<(IpAddr, IpAddr)> = Vec::new();
         for (first, last) in addresses.ranges() {
             match joined.last_mut() {

@@ -88,7 +88,7 @@ pub(super) fn groups(compiled: &Compiled, cluster: &Cluster, profile: &Profile) 
         members.push((group(Role::Node, columns(party, premise::seen(cluster, profile, party))), party));
     }
     let mut outside: Vec<(GroupId, AddressSet)> = Vec::new();
-    for (class, addresses) in compiled.atoms.cut(&premise::outside(cluster)) {
+    for (class, addresses) in compiled.atoms.cut(&premise::outside(cluster, profile)) {
         let speaks = |family| !addresses.of(family).is_empty();
         let columns =
             Family::ALL.map(|family| speaks(family).then_some(Column { class: None, address: class, somebody: None }));

@@ -137,9 +137,25 @@ pub fn families(cluster: &Cluster, profile: &Profile, party: Party) -> Vec<Famil
     if known.is_empty() { profile.pod_families.clone() } else { known }
 }
 
-/// Every address that is no pod's and no node's (M-1).
+/// Every address outside of the cluster (M-1): no pod's, no node's, no Service's, none of the API server, and in none of
+/// the ranges that are known to be those of pods or Services. Of a range that nobody gives only the addresses in use count.
 #[must_use]
-pub fn outside(cluster: &Cluster) -> AddressSet {
+pub fn outside(cluster: &Cluster, profile: &Profile) -> AddressSet {
+    let of_nodes = cluster.nodes.values().flat_map(|node| &node.pod_cidrs).copied().map(AddressSet::net);
+    let given = Family::ALL.into_iter().map(|family| profile.pod_cidrs.of(family));
+    // The knob says "any" where nobody knows.
+    let given = given.zip(Family::ALL).filter(|(range, family)| *range != AddressSet::all_of(*family));
+    let of_pods: AddressSet = of_nodes.chain(given.map(|(range, _)| range)).collect();
+    let services = cluster.services.values();
+    let own = services.flat_map(|service| Family::ALL.into_iter().filter_map(|family| service.address(family)));
+    let known = own.chain(profile.ways.apiserver_addresses.iter().copied()).collect::<AddressSet>();
+    let inside = of_pods.union(&profile.ways.service_cidrs).union(&known);
+    nobodys(cluster).difference(&inside)
+}
+
+/// Every address that is no pod's and no node's: those that a question may name besides them (M-1).
+#[must_use]
+pub fn nobodys(cluster: &Cluster) -> AddressSet {
     let nodes = cluster.nodes.values().flat_map(|node| node.addresses.iter().map(|address| address.ip));
     let live = cluster.pods.values().filter(|pod| pod.state != PodState::Finished);
     let pods = live.flat_map(|pod| Family::ALL.into_iter().filter_map(|family| pod.address(family)));
@@ -224,4 +240,42 @@ fn flags(profile: &Profile, flow: &Flow, source: Option<&Pod>, destination: Opti
     }
     flags.sort_unstable();
     flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    const BASE: &str = "\
+{apiVersion: v1, kind: Node, metadata: {name: n1}, spec: {podCIDR: 10.1.0.0/24}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: x}, spec: {nodeName: n1, containers: [{name: c, image: i}]}, status: {phase: Running, podIP: 10.1.0.1}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: x}, spec: {clusterIP: 10.96.0.1, selector: {app: web}, ports: [{port: 80}]}}
+";
+
+    #[test]
+    fn the_outside_is_what_nobody_knows_to_be_inside() {
+        // M-1
+        let cluster = testing::cluster(BASE, &[]);
+        let is_outside = |knobs: &[(&str, &str)], ip: &str| {
+            let mut profile = Profile::default();
+            knobs.iter().for_each(|(knob, value)| profile.set(knob, value).unwrap());
+            outside(&cluster, &profile).contains(ip.parse().unwrap())
+        };
+        for inside in ["10.0.0.1", "10.1.0.1", "10.1.0.200", "10.96.0.1"] {
+            assert!(!is_outside(&[], inside), "{inside}");
+        }
+        // Ranges that nobody gives change nothing.
+        let beside = ["10.0.0.2", "10.1.1.1", "10.2.0.1", "10.96.0.2", "10.0.0.5", "fd01::5", "203.0.113.1"];
+        for outside in beside {
+            assert!(is_outside(&[], outside), "{outside}");
+        }
+        let ranges =
+            [("pod_cidrs", "10.2.0.0/16"), ("service_cidrs", "10.96.0.0/12"), ("apiserver_addresses", "10.0.0.5")];
+        for (ip, is_left) in beside.into_iter().zip([true, true, false, false, false, true, true]) {
+            assert_eq!(is_outside(&ranges, ip), is_left, "{ip}");
+        }
+    }
 }

@@ -96,12 +96,12 @@ pub(super) fn bundles(analysis: &Analysis, subject: &Subject, port: &PortAsk, pl
         Subject::Node(id) => nodes.push(*id),
         Subject::Address(address) => addresses = AddressSet::from(*address),
         Subject::Cidr(net) => addresses = AddressSet::net(*net),
-        Subject::Internet => addresses = premise::outside(cluster),
+        Subject::Internet => addresses = premise::outside(cluster, &analysis.profile),
         Subject::Name(name) => return vec![Bundle::of_name(analysis, name)],
         Subject::Everything => {
             pods = cluster.pods.ids().collect();
             nodes = cluster.nodes.ids().collect();
-            addresses = premise::outside(cluster);
+            addresses = premise::outside(cluster, &analysis.profile);
         }
     }
     if matches!(subject, Subject::Address(_) | Subject::Cidr(_)) {

@@ -6,6 +6,7 @@
 
 pub mod gateway;
 pub mod ingress;
+pub mod proxied;
 mod services;
 pub mod ways;
 

@@ -91,14 +91,16 @@ impl Spec<'_> {
         named.or_else(|| self.cluster.pods.iter().find(|(_, pod)| has(pod)).map(|(id, _)| id))
     }
 
-    /// The endpoints of one port in one family, with their numbers; one address and number once.
+    /// The endpoints of one port in one family, with their numbers; one address and number once, but for pods that
+    /// share the address of their node: any of them may listen there.
     fn serving(&self, port: PortRef, family: Family) -> Vec<(Endpoint, u16)> {
         let Some(service_port) = port.of(self.cluster) else { return Vec::new() };
         let mut serving: Vec<(Endpoint, u16)> = Vec::new();
         for endpoint in self.endpoints(port.service).into_iter().filter(|endpoint| endpoint.family == family) {
             let Some(number) = endpoint.port(self.cluster, service_port) else { continue };
             let same = |(known, at): &&mut (Endpoint, u16)| {
-                endpoint.address.is_some() && known.address == endpoint.address && *at == number
+                let two_pods = known.pod.is_some() && endpoint.pod.is_some() && known.pod != endpoint.pod;
+                endpoint.address.is_some() && known.address == endpoint.address && *at == number && !two_pods
             };
             match serving.iter_mut().find(same) {
                 None => serving.push((endpoint, number)),

@@ -77,6 +77,12 @@ impl Dialled {
         })
     }
 
+    /// The worse of two at each place.
+    #[must_use]
+    pub(super) fn worst(self, other: &Self) -> Self {
+        self.each(other.clone(), |one, other| if one.merit() <= other.merit() { one } else { other })
+    }
+
     fn each(self, other: Self, join: impl Fn(Finding, Finding) -> Finding) -> Self {
         let goals: BTreeSet<Goal> = self.goals.keys().chain(other.goals.keys()).copied().collect();
         let joined = goals.into_iter().map(|goal| (goal, join(self.at(&goal).clone(), other.at(&goal).clone())));
@@ -202,16 +208,20 @@ impl Spec<'_> {
             return no_route();
         }
         // The network brings it to some node; nobody says to which.
-        let nodes = self.cluster.nodes.ids().map(|node| NodeView::of(self.cluster, node));
-        let mut views: Vec<NodeView> = nodes.collect();
-        if views.is_empty() || self.cluster.pods.values().any(|pod| pod.node.is_none()) {
-            views.push(NodeView::unknown(true));
+        let at_any = |at: &NodeView| self.at_node(dial, Client::Outside, Some(client), at).unwrap_or_else(no_route);
+        if self.cluster.nodes.is_empty() {
+            return [true, false].map(NodeView::unknown).iter().map(at_any).fold(no_route(), Dialled::or);
         }
-        if views.iter().filter(|view| view.node.is_some()).count() != 1 {
-            views.push(NodeView::unknown(false));
+        let known = self.cluster.nodes.ids().map(|node| at_any(&NodeView::of(self.cluster, node)));
+        let reached = known.fold(no_route(), Dialled::or);
+        // A pod of which nobody says where it runs is on one of them: that one is asked about such pods alone.
+        let is_unplaced = |pod: PodId| self.cluster.pods.at(pod).node.is_none();
+        if !self.cluster.pods.ids().any(is_unplaced) {
+            return reached;
         }
-        let all = views.iter().map(|at| self.at_node(dial, Client::Outside, Some(client), at).unwrap_or_else(no_route));
-        all.reduce(Dialled::or).unwrap_or_else(no_route)
+        let mut there = at_any(&NodeView::unknown(true));
+        there.goals.retain(|goal, _| goal.pod.is_some_and(is_unplaced));
+        reached.or(there)
     }
 
     /// W-NP, W-HP: the internet gets to public addresses; to the others only what is not of the internet itself.
@@ -235,6 +245,17 @@ impl Spec<'_> {
                 NodeAddressesPublic::None => false,
                 NodeAddressesPublic::ByType => self.cluster.nodes.at(node).addresses.iter().any(is_external),
             }
+    }
+
+    /// A packet from outside that has come to a node.
+    pub(super) fn outsider_at(&self, client: Party, to: SocketAddr, protocol: Protocol, at: &NodeView) -> Dialled {
+        let dial = Dial { client, to, protocol };
+        let source = match client {
+            Party::Address(ip) => Some(ip),
+            _ => None,
+        };
+        let there = self.at_node(&dial, Client::Outside, source, at);
+        there.unwrap_or_else(|| Dialled::nothing(Finding::of(Verdict::NoListener, "M-4")))
     }
 
     /// What the rules of a node do with the packet, and what policies say then; `None` when they leave it alone.
@@ -297,7 +318,7 @@ impl Spec<'_> {
     }
 
     /// Who an endpoint is: a pod, a node by its address (HN-2), or somebody else.
-    fn party_at(&self, pod: Option<PodId>, address: Option<IpAddr>) -> Option<Party> {
+    pub(super) fn party_at(&self, pod: Option<PodId>, address: Option<IpAddr>) -> Option<Party> {
         let address = address.map(|ip| self.holder_node(ip).map_or(Party::Address(ip), Party::Node));
         pod.map(Party::Pod).or(address)
     }
@@ -384,6 +405,9 @@ impl Spec<'_> {
         let own = Dial { client: Party::Address(dial.to.ip()), ..*dial };
         let family = own.family();
         let nobody = Dialled::nothing(Finding::of(Verdict::NoListener, "KP-4"));
+        if !service.families.contains(&family) {
+            return nobody; // SVC-26
+        }
         if kind == LoadBalancerKind::ProxyPod {
             let mut reached = nobody;
             for (endpoint, number, _) in self.usable(port, family, &NodeView::unknown(false)).cluster {
@@ -404,7 +428,9 @@ impl Spec<'_> {
             for ip in at.addresses.iter().copied().filter(|ip| Family::of(*ip) == family) {
                 let next = Dial { to: SocketAddr::new(ip, number), ..own };
                 let there = self.at_node(&next, Client::Outside, Some(own.to.ip()), &at);
-                reached = there.into_iter().fold(reached, Dialled::or);
+                // KP-6: it dials node ports where they are open. Whoever else has the number is not behind this Service.
+                let open = there.filter(|there| !there.by.is_empty());
+                reached = open.into_iter().fold(reached, Dialled::or);
             }
         }
         reached

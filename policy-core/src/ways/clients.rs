@@ -101,13 +101,13 @@ pub(super) struct Judging<'a> {
 
 impl<'a> Judging<'a> {
     pub(super) fn new(analysis: &'a Analysis) -> Self {
-        let outside = premise::outside(&analysis.cluster);
+        let outside = premise::nobodys(&analysis.cluster);
         let cut = |family| (family, analysis.compiled.cut(&outside.of(family)));
         let cells = Family::ALL.into_iter().map(cut).collect();
         Self { analysis, outside, cells, known: FxHashMap::default() }
     }
 
-    /// Every address that is no pod's and no node's.
+    /// Every address that is no pod's and no node's: all that may ever be asked about.
     pub(super) fn outside(&self) -> &AddressSet {
         &self.outside
     }

@@ -127,19 +127,22 @@ impl Endpoints {
     pub fn of(&self, cluster: &Cluster, port: PortRef, family: Family) -> Vec<(Endpoint, u16)> {
         let Some(service_port) = port.of(cluster) else { return Vec::new() };
         let members = self.members(port.service);
-        // Pods are there once; a slice may repeat them, or another slice.
-        let mut known: FxHashMap<(IpAddr, u16), usize> = FxHashMap::default();
+        // Pods are there once; a slice may repeat them, or another slice. Pods on one node's network share its address.
+        let mut known: FxHashMap<(IpAddr, u16), Vec<usize>> = FxHashMap::default();
         let repeats = members.iter().any(|member| member.given.is_some());
         let mut serving: Vec<(Endpoint, u16)> = Vec::new();
         for member in members.iter().filter(|member| member.family == family) {
             let Some(number) = member.port(cluster, service_port) else { continue };
-            let earlier = match member.address.filter(|_| repeats) {
-                Some(address) => {
-                    let slot = known.entry((address, number)).or_insert(serving.len());
-                    serving.get_mut(*slot)
+            let slots = member.address.filter(|_| repeats).map(|address| known.entry((address, number)).or_default());
+            let earlier = slots.and_then(|slots| {
+                let of = |slot: &usize| serving.get(*slot).and_then(|(earlier, _)| earlier.pod);
+                let is_same = |slot: &&usize| of(slot).zip(member.pod).is_none_or(|(one, other)| one == other);
+                let found = slots.iter().find(is_same).copied();
+                if found.is_none() {
+                    slots.push(serving.len());
                 }
-                None => None,
-            };
+                serving.get_mut(found?)
+            });
             match earlier {
                 None => serving.push((*member, number)),
                 Some((earlier, _)) if earlier.node.is_none() && member.node.is_some() => *earlier = *member,

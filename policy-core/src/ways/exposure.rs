@@ -28,7 +28,7 @@ pub fn exposures(analysis: &Analysis, ways: &Ways) -> Vec<Way> {
         found.extend(walk.enter(&clients, &entry));
     }
     found.extend(proxied(&mut walk, &clients, &ways.proxies, &RequestMatch::everything()));
-    found.extend(kubectl_proxies(analysis, ways, &premise::outside(&analysis.cluster)));
+    found.extend(kubectl_proxies(analysis, ways, &premise::outside(&analysis.cluster, &analysis.profile)));
     let mut found = together(analysis, found);
     found.sort_by_cached_key(|way| order(analysis, way));
     found

@@ -79,4 +79,71 @@ impl Walk<'_> {
         let [passes, stops] = split(part, &inside, is_inside);
         passes.into_iter().chain(stops.map(|part| part.and(stopped))).collect()
     }
+
+    /// SVC-22: nftables looks at the source ranges of every load balancer that has a dialled address, whatever takes the
+    /// packet then (an external IP, say). iptables looks at those of the Service that takes it.
+    pub(super) fn guard_vips(&self, part: Part, entry: &Entry) -> Vec<Part> {
+        let is_nftables = self.analysis.profile.ways.kube_proxy_mode == KubeProxyMode::Nftables;
+        let At::Address(Some(ip), number) = entry.at else { return vec![part] };
+        if !is_nftables || !part.goes_on() || matches!(part.clients, Clients::Party(_)) {
+            return vec![part];
+        }
+        let mut passing = Some(part);
+        let mut stopped = Vec::new();
+        for (frontend, port) in self.analysis.ways.kube_proxy.captures(ip, entry.protocol, number) {
+            let balancer = self.analysis.cluster.services.get(port.service).and_then(Service::load_balancer);
+            let Some(balancer) = balancer.filter(|_| *frontend == Frontend::LoadBalancer) else { continue };
+            let inside: AddressSet = balancer.source_ranges.iter().copied().map(AddressSet::net).collect();
+            let inside = inside.of(Family::of(ip));
+            let Some(left) = passing.take_if(|_| !inside.is_empty()) else { continue };
+            let [passes, stops] = split(left, &inside, |_| None);
+            passing = passes;
+            stopped.extend(stops.map(|part| part.and(Finding::of(Verdict::Denied, "SVC-22"))));
+        }
+        passing.into_iter().chain(stopped).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::Analysis;
+    use crate::model::Profile;
+    use crate::testing;
+    use crate::ways::entry::of_service;
+
+    const BASE: &str = "\
+{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: ExternalIP, address: 198.51.100.1}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: x, labels: {app: web}}, spec: {nodeName: n1, containers: [{name: c, image: i}]}, status: {phase: Running, podIP: 10.1.0.1}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: x}, spec: {type: LoadBalancer, clusterIP: 10.96.0.1, externalIPs: [192.0.2.2], loadBalancerSourceRanges: [203.0.113.0/24], selector: {app: web}, ports: [{port: 80}]}, status: {loadBalancer: {ingress: [{ip: 192.0.2.2}]}}}
+";
+
+    #[test]
+    fn an_external_ip_that_is_a_load_balancer_s_is_filtered_by_nftables_alone() {
+        // SVC-22, KP-5
+        for (mode, rule) in [("nftables", Some("SVC-22")), ("iptables", None)] {
+            let mut profile = Profile::default();
+            profile.set("kube_proxy_mode", mode).unwrap();
+            let analysis = Analysis::new(testing::cluster(BASE, &[]), profile);
+            let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
+            let outside = walk.outside();
+            let services = analysis.cluster.services.ids();
+            let entries: Vec<Entry> = services.flat_map(|service| of_service(&analysis, service)).collect();
+            let external: Vec<_> = entries.iter().filter(|entry| entry.kind == WayKind::ExternalIp).collect();
+            assert_eq!(external.len(), 1);
+            let ways = walk.enter(&outside, external.first().unwrap());
+            let at = |ip: &str| {
+                let ip = ip.parse().unwrap();
+                let mut parts = ways.iter().flat_map(|way| &way.parts);
+                let own = parts.find(|part| matches!(&part.clients, Clients::Outside(set) if set.contains(ip)));
+                own.map(|part| (part.finding.verdict, part.finding.rule)).unwrap()
+            };
+            assert_eq!(at("203.0.113.7").0, Verdict::Allowed, "{mode}");
+            let stranger = at("192.0.2.77");
+            assert_eq!(stranger.0 == Verdict::Denied, rule.is_some(), "{mode}");
+            assert!(rule.is_none_or(|rule| stranger.1 == rule), "{mode}: {stranger:?}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The ports of pods on the addresses of their nodes (HP-1 … HP-4).
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::ids::{NodeId, PodId};
 use crate::model::delivery::awaits_address;
@@ -15,6 +15,8 @@ use crate::model::{
 pub struct HostPorts {
     /// Pods whose node is not known are under `None`.
     ports: FxHashMap<(Option<NodeId>, Protocol, u16), Vec<(PodId, HostPort)>>,
+    /// Their numbers.
+    numbers: FxHashSet<(Protocol, u16)>,
     /// The pods on the network of their node, by node.
     on_host: FxHashMap<Option<NodeId>, Vec<PodId>>,
 }
@@ -31,6 +33,7 @@ impl HostPorts {
             }
             for port in pod.host_ports.iter() {
                 let key = (pod.node, port.protocol, port.port);
+                found.numbers.insert((port.protocol, port.port));
                 found.ports.entry(key).or_default().push((id, port.clone()));
             }
         }
@@ -47,6 +50,12 @@ impl HostPorts {
     #[must_use]
     pub fn at(&self, node: Option<NodeId>, protocol: Protocol, port: u16) -> &[(PodId, HostPort)] {
         self.ports.get(&(node, protocol, port)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether any node may have a host port of this number.
+    #[must_use]
+    pub fn has(&self, protocol: Protocol, port: u16) -> bool {
+        self.numbers.contains(&(protocol, port))
     }
 
     /// What they do with a packet.

@@ -102,8 +102,15 @@ impl Walk<'_> {
             }
             _ => None,
         };
-        let all: Vec<SocketAddr> = ips.into_iter().chain(loopback).map(|ip| SocketAddr::new(ip, port)).collect();
-        (!all.is_empty()).then_some(all)
+        let is_known = !ips.is_empty() || loopback.is_some();
+        // HP-2: at other addresses of the node it is not.
+        let is_its = |ip: &IpAddr| match entry.leads {
+            Leads::HostPort(pod, at) => cluster.pods.at(pod).host_ports.get(at).is_some_and(|port| port.is_at(*ip)),
+            Leads::Service { .. } | Leads::Pod(_) => true,
+        };
+        let all: Vec<SocketAddr> =
+            ips.into_iter().filter(is_its).chain(loopback).map(|ip| SocketAddr::new(ip, port)).collect();
+        is_known.then_some(all)
     }
 
     /// Takes a party over what the node does with one of its packets to one of the ends to which they may lead.
@@ -125,6 +132,10 @@ impl Walk<'_> {
         }
         let is_its = |port: PortRef| by.iter().any(|(_, taken)| *taken == port);
         if !by.is_empty() && end.by.is_some_and(|port| !is_its(port)) {
+            return stop(Finding::of(Verdict::NoListener, "KP-5"));
+        }
+        if !by.is_empty() && matches!(entry.leads, Leads::Pod(_)) {
+            // KP-5: a Service takes it, so this is a way into that Service.
             return stop(Finding::of(Verdict::NoListener, "KP-5"));
         }
         let target = match delivery {
@@ -169,11 +180,15 @@ impl Walk<'_> {
         same && target.port == end.port
     }
 
-    /// SVC-23: whether nodes take the address of a load balancer for their own.
+    /// SVC-23: whether nodes take the address of a load balancer for their own, or for an external IP (KP-5).
     pub(super) fn is_captured(&self, entry: &Entry) -> bool {
-        let (At::Balancer(Some(name), _), Leads::Service { service, .. }) = (&entry.at, &entry.leads) else {
+        let (At::Balancer(Some(name), number), Leads::Service { service, .. }) = (&entry.at, &entry.leads) else {
             return false;
         };
+        let captures = |ip| self.analysis.ways.kube_proxy.captures(ip, entry.protocol, *number);
+        if name.parse().is_ok_and(|ip| !captures(ip).is_empty()) {
+            return true;
+        }
         let points = self.analysis.cluster.services.at(*service).load_balancer().map(|balancer| &balancer.ingress);
         points.into_iter().flatten().any(|point| match &point.at {
             LoadBalancerAddress::Ip(ip) => point.mode == IpMode::Vip && name.parse() == Ok(*ip),

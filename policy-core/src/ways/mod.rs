@@ -11,6 +11,7 @@ pub mod api_server;
 pub mod api_users;
 pub mod clients;
 pub mod dial;
+mod disputed;
 pub mod dns;
 pub mod endpoints;
 pub mod entry;

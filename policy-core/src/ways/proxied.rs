@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::ids::{NodeId, PodId, ProxyId};
+use crate::ids::{NodeId, PodId, ProxyId, ServiceId};
 use crate::model::delivery::{Frontend, PortRef};
 use crate::model::http::{
     Action, App, Backend, BackendTarget, Check, Dial, Listener, Proxy, ProxyKind, ProxyPods, ProxyPort, Request,
@@ -14,14 +14,15 @@ use crate::model::http::{
 };
 use crate::model::premise::{self, Whereabouts};
 use crate::model::{
-    AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, Party, Protocol, Proviso, TrafficPolicy,
-    Verdict, WayKind,
+    AddressSet, Family, Finding, Flow, Hit, Hop, Knob, Masquerader, Name, NodePort, Party, PodState, Protocol, Proviso,
+    TrafficPolicy, Verdict, WayKind,
 };
 use crate::ways::clients::{Clients, Part, best, split};
 use crate::ways::dial::is_tried;
+use crate::ways::disputed::disputed;
 use crate::ways::entry::{self, At, Entry, Leads};
-use crate::ways::forward::{Standing, Treatment, connection, grouped, treatment, usable};
-use crate::ways::nodes::Reach;
+use crate::ways::forward::{Standing, Treatment, connection, grouped, treatment, usable, usable_on_own_nodes};
+use crate::ways::nodes::{Reach, Receiver};
 use crate::ways::requests::{Region, partition};
 use crate::ways::walk::{Walk, Way};
 
@@ -276,8 +277,13 @@ impl Walk<'_> {
         };
         let (number, protocol) = (port.port, port.protocol);
         let hop = vec![Hop::Service { service, at: None, port: number }];
-        let of_family = |family| usable(self.endpoints.of(cluster, PortRef { service, port: at }, family));
-        let groups = grouped(self.analysis, Family::ALL.into_iter().flat_map(of_family), None);
+        // KP-1: under Local every node has its own.
+        let is_local = self.treated(arrival, service, dial).is_some_and(|found| found.scope == TrafficPolicy::Local);
+        let of_family = |family| {
+            let all = self.endpoints.of(cluster, PortRef { service, port: at }, family);
+            if is_local { usable_on_own_nodes(all) } else { usable(all) }
+        };
+        let groups = grouped(self.analysis, Family::ALL.into_iter().flat_map(of_family), arrival.pod);
         if groups.is_empty() {
             // GW-9, ING-3: the Service has nobody behind it.
             let nobody = Finding::of(Verdict::NoListener, "KP-4");
@@ -289,18 +295,21 @@ impl Walk<'_> {
             let Some(target) = self.destination(&group.endpoint) else { continue };
             let mut after = Vec::new();
             let mut flows = Vec::new();
+            let mut is_disputed = false;
             for family in &group.families {
                 let flow = connection(target, *family, protocol, group.port, None, None);
-                flows.extend(self.dialled_by_proxy(
-                    arrival,
-                    PortRef { service, port: at },
-                    dial,
-                    (flow, group.endpoint.node),
-                ));
+                let port = PortRef { service, port: at };
+                let (found, disputed) = self.dialled_by_proxy(arrival, port, dial, (flow, group.endpoint.node));
+                flows.extend(found);
+                is_disputed |= disputed;
             }
             for part in parts {
                 if !part.goes_on() {
                     after.push(part.clone());
+                    continue;
+                }
+                if is_disputed {
+                    after.push(part.clone().and(disputed()));
                 } else if flows.is_empty() {
                     after.push(part.clone().and(Finding::of(Verdict::NoListener, "KP-4")));
                 }
@@ -314,47 +323,112 @@ impl Walk<'_> {
         reached
     }
 
+    /// What nodes make of a proxy's connection to a Service; `None` where it dials the endpoints themselves (ING-14, KP-3).
+    fn treated(&self, arrival: &Arrival, service: ServiceId, dial: Dial) -> Option<Treatment> {
+        let cluster = &self.analysis.cluster;
+        let service = cluster.services.get(service)?;
+        let (frontend, policy) = match dial {
+            Dial::Endpoints => return None,
+            Dial::ClusterIp => (Frontend::ClusterIp, service.internal_policy),
+            Dial::NodePort => (Frontend::NodePort, service.external_policy),
+        };
+        let standing = match arrival.pod.map(|pod| cluster.pods.at(pod)) {
+            Some(pod) if pod.host_network => Standing::Host,
+            Some(_) => Standing::Pod,
+            None => Standing::Other,
+        };
+        Some(treatment(self.analysis, frontend, policy, standing))
+    }
+
     /// The connections to an endpoint that come of how a proxy dials a Service: its endpoints, or what nodes make of
-    /// the Service's own address or node port (ING-14, ING-21, KP-3).
+    /// the Service's own address or node port (ING-14, ING-21, KP-3). Whether some node has a pod with that node port too
+    /// (HP-7); such nodes are left out.
     fn dialled_by_proxy(
         &mut self,
         arrival: &Arrival,
         port: PortRef,
         dial: Dial,
         (flow, there): (Flow, Option<NodeId>),
-    ) -> Vec<Flow> {
+    ) -> (Vec<Flow>, bool) {
         let cluster = &self.analysis.cluster;
-        let Some(service) = cluster.services.get(port.service) else { return vec![flow] };
-        let (frontend, policy) = match dial {
-            Dial::Endpoints => return vec![flow],
-            Dial::ClusterIp => (Frontend::ClusterIp, service.internal_policy),
-            Dial::NodePort => (Frontend::NodePort, service.external_policy),
+        let Some(service) = cluster.services.get(port.service) else { return (vec![flow], false) };
+        let Some(Treatment { scope, masquerade }) = self.treated(arrival, port.service, dial) else {
+            return (vec![flow], false);
         };
-        let pod = arrival.pod.map(|pod| cluster.pods.at(pod));
-        let standing = match pod {
-            Some(pod) if pod.host_network => Standing::Host,
-            Some(_) => Standing::Pod,
-            None => Standing::Other,
-        };
-        let here = pod.and_then(|pod| pod.node);
-        let Treatment { scope, masquerade } = treatment(self.analysis, frontend, policy, standing);
+        // SVC-26: nodes take what is dialled in the Service's families.
+        if !service.families.contains(&flow.family) {
+            return (Vec::new(), false);
+        }
+        let here = arrival.pod.and_then(|pod| cluster.pods.at(pod).node);
+        // KP-3: who is led back to itself is masqueraded in every case.
+        let is_itself = arrival
+            .pod
+            .is_some_and(|pod| flow.destination == Party::Pod(pod) && cluster.pods.at(pod).state != PodState::Template);
+        let masquerade = masquerade || is_itself;
         if scope == TrafficPolicy::Local && here.zip(there).is_some_and(|(here, there)| here != there) {
-            return Vec::new();
+            return (Vec::new(), false);
         }
         let address = service.address(flow.family).filter(|_| dial == Dial::ClusterIp);
-        let number = service.ports.get(port.port as usize).map(|port| port.port);
+        let of = service.ports.get(port.port as usize);
+        let shared = of.filter(|_| dial == Dial::NodePort).and_then(|of| match of.node_port {
+            NodePort::Number(number) => self.is_host_port(of.protocol, number).then_some(number),
+            _ => None,
+        });
+        let number = of.map(|port| port.port);
         let flow = Flow { dialled: address.zip(number).map(|(ip, number)| SocketAddr::new(ip, number)), ..flow };
-        let by = |by: Masquerader| Flow { masqueraded_by: Some(by), ..flow };
+        // NP-23: what is dialled at a node.
+        let at_node = |node: Option<NodeId>| {
+            let number = of.filter(|_| dial == Dial::NodePort).and_then(|of| match of.node_port {
+                NodePort::Number(number) => Some(number),
+                _ => None,
+            });
+            let addresses = node.map_or(&[][..], |node| &cluster.nodes.at(node).addresses);
+            let ip = addresses.iter().map(|address| address.ip).find(|ip| Family::of(*ip) == flow.family);
+            Flow { dialled: flow.dialled.or(ip.zip(number).map(|(ip, number)| SocketAddr::new(ip, number))), ..flow }
+        };
+        let by = |by: Masquerader| {
+            let node = match by {
+                Masquerader::Node(node) => Some(node),
+                Masquerader::OwnNode => there,
+                Masquerader::OtherNode => None,
+            };
+            Flow { masqueraded_by: Some(by), ..at_node(node) }
+        };
+        let is_disputed = |walk: &Self, node: NodeId| {
+            let at = |number| walk.node_port_at(node, number, flow.protocol, flow.family);
+            shared.and_then(at) == Some(false)
+        };
         match (masquerade, dial, here) {
-            (false, ..) => vec![flow],
-            (true, Dial::ClusterIp, Some(node)) => vec![by(Masquerader::Node(node))],
+            // KP-6: it needs an open address of the endpoint's own node.
+            (false, Dial::NodePort, _) if scope == TrafficPolicy::Local => match there {
+                _ if self.opens_node_port(there, flow.family).is_empty() => (Vec::new(), false),
+                Some(there) if is_disputed(self, there) => (Vec::new(), true),
+                _ => (vec![at_node(there)], false),
+            },
+            (false, ..) => (vec![at_node(here.or(there))], false),
+            (true, Dial::ClusterIp, Some(node)) => (vec![by(Masquerader::Node(node))], false),
             (true, ..) => {
                 let pod = match flow.destination {
                     Party::Pod(pod) => Some(pod),
                     _ => None,
                 };
-                let nodes = self.nodes(Reach::Nobody, |_, _| AddressSet::empty());
-                nodes.receivers(self.analysis, pod).into_iter().map(|node| by(node.node)).collect()
+                let family = flow.family;
+                let nodes = self.nodes(Reach::Opens(family), |walk, node| walk.opens_node_port(node, family));
+                let is_open = |receiver: &Receiver| dial != Dial::NodePort || !receiver.from.is_empty();
+                let receivers = nodes.receivers(self.analysis, pod).into_iter().filter(is_open).map(|node| node.node);
+                if shared.is_none() {
+                    return (receivers.map(by).collect(), false);
+                }
+                let is_unknown = |by: &Masquerader| match by {
+                    Masquerader::Node(_) => false,
+                    Masquerader::OwnNode => there.is_none(),
+                    Masquerader::OtherNode => true,
+                };
+                let unknown = receivers.filter(is_unknown).map(by);
+                let open = cluster.nodes.ids().filter(|node| !nodes.from(Some(*node)).is_empty());
+                let (lost, free): (Vec<NodeId>, Vec<NodeId>) = open.partition(|node| is_disputed(self, *node));
+                let known = free.into_iter().map(|node| by(Masquerader::Node(node)));
+                (unknown.chain(known).collect(), !lost.is_empty())
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Ways that lead to one pod, and who gets to an entry at all (HP-2 … HP-4, HN-1, W-POD, W-NP).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::{NodeId, PodId};
 use crate::model::delivery::awaits_address;
@@ -30,7 +30,12 @@ impl Walk<'_> {
             && forward::is_unaddressed(self.analysis, object.node);
         let end = End { by: None, destination: Party::Pod(pod), port };
         let mut parts = Vec::new();
-        for part in self.arriving(clients, &from, rule) {
+        let mut arriving = self.arriving(clients, &from, rule);
+        if let (Clients::Outside(_), Some(node), WayKind::HostNetwork) = (clients, object.node, entry.kind) {
+            let free = self.getting_uncaptured(entry, node);
+            arriving = arriving.into_iter().flat_map(|part| unless_captured(part, &free)).collect();
+        }
+        for part in arriving {
             if !part.goes_on() {
                 parts.push(part);
                 continue;
@@ -55,6 +60,10 @@ impl Walk<'_> {
                     parts.extend(self.past_host_port(&part, entry, &flow));
                 }
             }
+            if let (Clients::Outside(_), Some(node), true) = (clients, object.node, is_mapped) {
+                let sure = self.getting_undisputed(entry, node);
+                parts = parts.into_iter().flat_map(|part| self.unless_disputed(part, &sure)).collect();
+            }
         }
         let mut parts = best(parts);
         if is_assumed {
@@ -70,6 +79,13 @@ impl Walk<'_> {
             parts,
             served: None,
         }]
+    }
+
+    /// Who outside gets a packet to a port of a node by an address where no Service takes it (KP-5).
+    fn getting_uncaptured(&self, entry: &Entry, node: NodeId) -> AddressSet {
+        let Some(number) = entry.number() else { return self.getting_at(entry, Some(node)) };
+        let free = |ip: IpAddr, at: &NodeView| self.is_untouched(SocketAddr::new(ip, number), entry.protocol, at);
+        self.getting_where(entry, Some(node), &free)
     }
 
     /// HP-4: portmap of old puts the node's address in the place of those within the pod's prefix.
@@ -98,6 +114,16 @@ impl Walk<'_> {
     /// Who outside gets a packet to an entry, at a node or at any (W-NP, W-HP, W-CIP, W-POD). An address that a node
     /// has is reached like its others.
     pub(super) fn getting_at(&self, entry: &Entry, node: Option<NodeId>) -> AddressSet {
+        self.getting_where(entry, node, &|_, _| true)
+    }
+
+    /// The same by those addresses of nodes alone that `counts` takes.
+    pub(super) fn getting_where(
+        &self,
+        entry: &Entry,
+        node: Option<NodeId>,
+        counts: &dyn Fn(IpAddr, &NodeView) -> bool,
+    ) -> AddressSet {
         let (analysis, outside) = (self.analysis, self.judging.outside());
         let ways = &analysis.profile.ways;
         let only = match entry.at {
@@ -106,7 +132,7 @@ impl Walk<'_> {
             _ => None,
         };
         let node = entry.node().or(node);
-        let everywhere = |ip: IpAddr, _: &NodeView| only.is_none_or(|only| only == ip);
+        let everywhere = |ip: IpAddr, at: &NodeView| only.is_none_or(|only| only == ip) && counts(ip, at);
         match (entry.kind, &entry.leads) {
             (WayKind::NodePort, _) => {
                 let is_open = |ip: IpAddr, at: &NodeView| everywhere(ip, at) && accepts_node_ports(ways, ip, at);
@@ -129,11 +155,63 @@ impl Walk<'_> {
                     None => everybody,
                     Some((_, holder)) if node.is_some_and(|node| node != holder) => AddressSet::empty(),
                     Some((ip, holder)) => {
-                        let is_it = |other: IpAddr, _: &NodeView| other == ip;
+                        let is_it = |other: IpAddr, at: &NodeView| other == ip && counts(ip, at);
                         node_clients(analysis, &is_it, Some(holder), &everybody)
                     }
                 }
             }
         }
+    }
+}
+
+/// Those whose packets no Service takes, and the others, who get at that Service instead.
+fn unless_captured(part: Part, free: &AddressSet) -> Vec<Part> {
+    if !part.goes_on() {
+        return vec![part];
+    }
+    let [free, captured] = split(part, free, |_| Some(true));
+    let lost = captured.map(|part| part.and(Finding::of(Verdict::NoListener, "KP-5")));
+    free.into_iter().chain(lost).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::Analysis;
+    use crate::model::Profile;
+    use crate::testing;
+
+    #[test]
+    fn pods_on_the_host_s_network_reach_the_loopback_of_their_node() {
+        // HN-3, HP-2
+        let pod = |name: &str, node: &str, host: bool, ip: &str, ports: &str| {
+            format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: x}}, spec: {{nodeName: {node}, hostNetwork: {host}, containers: [{{name: c, image: i, ports: [{ports}]}}]}}, status: {{phase: Running, podIP: {ip}}}}}"
+            )
+        };
+        let node = |name: &str, ip: &str| {
+            format!(
+                "{{apiVersion: v1, kind: Node, metadata: {{name: {name}}}, status: {{addresses: [{{type: InternalIP, address: {ip}}}]}}}}"
+            )
+        };
+        let texts = [
+            pod("web", "n1", false, "10.1.0.1", "{containerPort: 80, hostPort: 8080, hostIP: 127.0.0.1}"),
+            pod("host", "n1", true, "10.0.0.1", ""),
+            pod("plain", "n1", false, "10.1.0.2", ""),
+            pod("far", "n2", true, "10.0.0.2", ""),
+            node("n2", "10.0.0.2"),
+        ];
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let analysis = Analysis::new(testing::cluster(&node("n1", "10.0.0.1"), &texts), Profile::default());
+        let find = |name: &str| analysis.cluster.pods.iter().find(|(_, pod)| &*pod.name == name).unwrap().0;
+        let entries = entry::of_pod(&analysis, find("web"), None);
+        let entry = entries.into_iter().find(|entry| entry.kind == WayKind::HostPort).unwrap();
+        let mut walk = Walk::new(&analysis, &analysis.ways.endpoints);
+        let mut verdict = |name: &str| {
+            let ways = walk.enter(&Clients::Party(Party::Pod(find(name))), &entry);
+            ways.into_iter().flat_map(|way| way.parts).map(|part| part.finding).reduce(Finding::or).unwrap().verdict
+        };
+        assert_eq!(verdict("host"), Verdict::Allowed);
+        assert!(["plain", "far"].into_iter().all(|name| !matches!(verdict(name), Verdict::Allowed)));
     }
 }

@@ -13,9 +13,10 @@ use crate::model::profile::EgressServiceView;
 use crate::model::way_profile::{DetectLocal, KubeProxyMode, LoadBalancerKind};
 use crate::model::{
     AddressSet, Direction, Family, Finding, Flag, Flow, Hop, Knob, Masquerader, NodePort, NodeView, Party, PodState,
-    Protocol, Proviso, ServicePort, TrafficPolicy, Verdict, WayKind,
+    Protocol, Proviso, ServicePort, TrafficPolicy, Verdict, WayKind, premise,
 };
 use crate::ways::clients::{Clients, Judging, Part, best, split};
+use crate::ways::disputed::disputed;
 use crate::ways::endpoints::Endpoints;
 use crate::ways::entry::{At, Entry, Leads};
 use crate::ways::forward::{
@@ -71,10 +72,10 @@ impl<'a> Walk<'a> {
         Self { analysis, endpoints, judging: Judging::new(analysis), nodes: FxHashMap::default(), holders }
     }
 
-    /// All of the outside.
+    /// All of the outside (M-1).
     #[must_use]
     pub fn outside(&self) -> Clients {
-        Clients::Outside(self.judging.outside().clone())
+        Clients::Outside(premise::outside(&self.analysis.cluster, &self.analysis.profile))
     }
 
     /// Where clients come from an entry. Always at least one way: one that leads nowhere says why.
@@ -139,7 +140,10 @@ impl<'a> Walk<'a> {
         let parts = self.arriving(clients, &from, rule_of(entry.kind));
         let mut parts: Vec<Part> = match taken {
             Some(_) => parts,
-            None => parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer)).collect(),
+            None => {
+                let guarded = parts.into_iter().flat_map(|part| self.guard(part, entry, object, balancer));
+                guarded.flat_map(|part| self.guard_vips(part, entry)).collect()
+            }
         };
         let port_ref = PortRef { service, port: u32::try_from(at).unwrap_or(u32::MAX) };
         if let Some(claimed) = self.claimed(entry, frontend, port_ref).filter(|_| taken.is_none()) {
@@ -232,6 +236,13 @@ impl<'a> Walk<'a> {
             return parts;
         }
         let families = step.entry.families();
+        if let Clients::Party(party) = &part.clients
+            && !premise::families(&self.analysis.cluster, &self.analysis.profile, *party)
+                .iter()
+                .any(|family| families.contains(family))
+        {
+            return vec![part.clone().and(Finding::of(Verdict::NoRoute, "NP-30"))];
+        }
         for family in step.group.families.iter().copied().filter(|family| families.contains(family)) {
             let flow = connection(target, family, step.port.protocol, step.group.port, None, None);
             match (&part.clients, step.balancer) {
@@ -264,14 +275,45 @@ impl<'a> Walk<'a> {
         if step.port.node_port == NodePort::None {
             return nobody("SVC-19");
         }
+        let shared = match step.port.node_port {
+            NodePort::Number(number) => self.is_host_port(step.port.protocol, number).then_some(number),
+            _ => None,
+        };
+        let at = |walk: &Self, node: Option<NodeId>| {
+            shared.zip(node).map(|(number, node)| walk.node_port_at(node, number, step.port.protocol, flow.family))
+        };
         if !treatment.masquerade {
             let is_open = !reached(step.group.endpoint.node).is_empty();
+            if at(self, step.group.endpoint.node) == Some(Some(false)) {
+                return vec![part.clone().and(disputed())];
+            }
             return if is_open { vec![self.judging.step_as(part, &flow)] } else { nobody("KP-6") };
         }
         let nodes = self.nodes(Reach::Opens(flow.family), |walk, node| walk.opens_node_port(node, flow.family));
-        let nodes = nodes.receivers(self.analysis, step.group.endpoint.pod);
+        let mut receivers = nodes.receivers(self.analysis, step.group.endpoint.pod);
         let mut parts = Vec::new();
-        for node in nodes.into_iter().filter(|node| !node.from.is_empty()) {
+        if shared.is_some() {
+            // Nodes that policies do not tell apart may differ in their pods' ports.
+            let all = self.analysis.cluster.nodes.ids();
+            let known =
+                all.map(|node| Receiver { node: Masquerader::Node(node), from: nodes.from(Some(node)).clone() });
+            let is_unknown = |receiver: &Receiver| match receiver.node {
+                Masquerader::Node(_) => false,
+                Masquerader::OwnNode => step.group.endpoint.node.is_none(),
+                Masquerader::OtherNode => true,
+            };
+            receivers.retain(is_unknown);
+            receivers.extend(known);
+        }
+        for node in receivers.into_iter().filter(|node| !node.from.is_empty()) {
+            let there = match node.node {
+                Masquerader::Node(node) => Some(node),
+                _ => None,
+            };
+            if at(self, there) == Some(Some(false)) {
+                parts.push(part.clone().and(disputed()));
+                continue;
+            }
             let replaced = self.judging.step_as(part, &Flow { masqueraded_by: Some(node.node), ..flow });
             match self.analysis.profile.ways.kube_proxy_mode {
                 KubeProxyMode::None => parts.extend(either(vec![replaced], vec![self.judging.step_as(part, &flow)])),
@@ -282,7 +324,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Everybody if a node has an address on which node ports are open, or the input does not tell; nobody if not.
-    fn opens_node_port(&self, node: Option<NodeId>, family: Family) -> AddressSet {
+    pub(super) fn opens_node_port(&self, node: Option<NodeId>, family: Family) -> AddressSet {
         let (nodes, ways) = (&self.analysis.cluster.nodes, &self.analysis.profile.ways);
         let opens = |id: NodeId| {
             let at = NodeView::of(&self.analysis.cluster, id);
@@ -295,11 +337,14 @@ impl<'a> Walk<'a> {
 
     fn for_outside(&mut self, part: &Part, step: &Step<'_>, flow: Flow) -> Vec<Part> {
         let analysis = self.analysis;
-        let Treatment { masquerade, .. } = treatment(analysis, step.frontend, step.policy, Standing::Other);
+        let Treatment { scope, masquerade } = treatment(analysis, step.frontend, step.policy, Standing::Other);
         let fixed = step.entry.node();
         if !masquerade && fixed.is_some() && fixed != step.group.endpoint.node {
             // KP-4: only endpoints of the node itself.
             return vec![part.clone().and(Finding::of(Verdict::NoListener, "KP-4"))];
+        }
+        if let Some(parts) = self.past_host_ports(part, step, flow, masquerade) {
+            return parts;
         }
         if !masquerade {
             let here = match step.policy {
@@ -310,25 +355,30 @@ impl<'a> Walk<'a> {
             return inside.iter().flat_map(|part| self.judging.step(part, &flow)).collect();
         }
         let mut parts = Vec::new();
-        let receivers = match fixed {
+        // Of alike nodes one stands for all; under Local only the own of an address that is no pod's counts.
+        let endpoint = &step.group.endpoint;
+        let is_apart = scope == TrafficPolicy::Local && endpoint.pod.is_none();
+        let only = fixed.or(endpoint.node.filter(|_| is_apart));
+        let receivers = match only {
             Some(node) => {
-                let from = Rc::new(self.getting_at(step.entry, fixed));
+                let from = Rc::new(self.getting_at(step.entry, only));
                 vec![Receiver { node: Masquerader::Node(node), from }]
             }
             None => self.nodes_of(step.entry).receivers(analysis, step.group.endpoint.pod),
         };
-        for receiver in receivers {
+        let there = step.group.endpoint.node;
+        let is_there = |by: Masquerader| match by {
+            Masquerader::OwnNode => true,
+            Masquerader::Node(node) => there == Some(node),
+            Masquerader::OtherNode => false,
+        };
+        // KP-4: a cluster IP masquerades under Local too.
+        for receiver in
+            receivers.into_iter().filter(|receiver| scope == TrafficPolicy::Cluster || is_there(receiver.node))
+        {
             let [inside, _] = split(part.clone(), &receiver.from, |_| Some(true));
             let Some(inside) = inside else { continue };
-            let seen = Flow { masqueraded_by: Some(receiver.node), ..flow };
-            let masqueraded = self.judging.step(&inside, &seen);
-            if analysis.profile.ways.kube_proxy_mode == KubeProxyMode::None {
-                // KP-9: nobody says whose address it is.
-                let kept = self.judging.step(&inside, &flow);
-                parts.extend(either(masqueraded, kept));
-            } else {
-                parts.extend(masqueraded);
-            }
+            parts.extend(self.seen_as(&inside, flow, Some(receiver.node)));
         }
         parts
     }
@@ -443,15 +493,15 @@ impl<'a> Walk<'a> {
 }
 
 /// One step from the rules of a node to endpoints.
-struct Step<'s> {
-    entry: &'s Entry,
-    port: &'s ServicePort,
-    at: PortRef,
-    group: &'s Group,
-    frontend: Frontend,
-    policy: TrafficPolicy,
-    balancer: Option<LoadBalancerKind>,
-    taken: Option<&'s [Taken]>,
+pub(super) struct Step<'s> {
+    pub(super) entry: &'s Entry,
+    pub(super) port: &'s ServicePort,
+    pub(super) at: PortRef,
+    pub(super) group: &'s Group,
+    pub(super) frontend: Frontend,
+    pub(super) policy: TrafficPolicy,
+    pub(super) balancer: Option<LoadBalancerKind>,
+    pub(super) taken: Option<&'s [Taken]>,
 }
 
 /// The rule behind an entry.
@@ -476,7 +526,7 @@ pub(super) fn hypothetical(part: &mut Part) {
 }
 
 /// Two views of one connection: what they agree on, or undefined (KP-9).
-fn either(one: Vec<Part>, other: Vec<Part>) -> Vec<Part> {
+pub(super) fn either(one: Vec<Part>, other: Vec<Part>) -> Vec<Part> {
     differing(one, other, || Finding::undefined("KP-9", Knob::KubeProxyMode))
 }
 

@@ -192,7 +192,7 @@ struct Words<'a> {
 
 impl Words<'_> {
     fn line(&self, way: &Way, part: &Part) -> Line {
-        let outside = premise::outside(&self.analysis.cluster);
+        let outside = premise::outside(&self.analysis.cluster, &self.analysis.profile);
         let clients = match &part.clients {
             Clients::Outside(addresses) => addresses.clone(),
             Clients::Party(party) => panic!("{party:?} is not outside"),

@@ -9,6 +9,7 @@ mod gateways;
 mod graphs;
 mod ingress;
 mod policies;
+mod proxied;
 mod queries;
 mod reading;
 mod requests;

@@ -2,9 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use fixtures::strategy::{case, packet_seed};
-use policy_core::model::{Client, Decision, Deliver, Delivery, Endpoint, PodState, SourceAddress};
+use policy_core::model::{
+    Client, Decision, Deliver, Delivery, Endpoint, NodeView, Packet, PodState, Protocol, SourceAddress,
+};
 use policy_core::spec::Spec;
 use policy_core::ways::Ways;
 use proptest::collection::vec;
@@ -69,11 +72,24 @@ fn spec_and_ways_do_the_same_with_every_packet() {
     // KP-1 … KP-9, SVC-7, SVC-22 … SVC-24, HP-1 … HP-4, HP-7
     let seen: RefCell<BTreeMap<String, u64>> = RefCell::default();
     check(1500, &(case(1), vec(packet_seed(), 1..=48)), |(case, seeds)| {
-        let (cluster, profile) = (&case.cluster, &case.profile);
-        let ways = Ways::new(cluster, profile);
-        let (fast, spec) = (ways.on(cluster, profile), Spec::new(cluster, profile));
-        for seed in &seeds {
-            let (packet, at) = seed.packet(cluster);
+        let cluster = &case.cluster;
+        // Chance seldom turns both knobs at once that say what becomes of an address which no Service has.
+        let mut strict = case.profile.clone();
+        strict.set("kube_proxy_mode", "nftables").unwrap();
+        strict.set("service_cidrs", "10.96.0.0/12").unwrap();
+        let nobody = Packet {
+            client: Client::Outside,
+            source: Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))),
+            destination: IpAddr::V4(Ipv4Addr::new(10, 96, 7, 7)),
+            port: 80,
+            protocol: Protocol::Tcp,
+        };
+        let seeded = seeds.iter().map(|seed| (&case.profile, seed.packet(cluster)));
+        let all: Vec<_> = seeded.chain([(&strict, (nobody, NodeView::unknown(false)))]).collect();
+        let both = [&case.profile, &strict].map(|profile| Ways::new(cluster, profile));
+        for (profile, (packet, at)) in all {
+            let ways = &both[usize::from(std::ptr::eq(profile, &raw const strict))];
+            let (fast, spec) = (ways.on(cluster, profile), Spec::new(cluster, profile));
             let wanted = spec.kube_proxy(&packet, &at);
             prop_assert_eq!(fast.kube_proxy(&packet, &at), wanted.clone(), "{:?} at {:?}", packet, at);
             let on_host = spec.host_ports(&packet, &at);

@@ -45,7 +45,13 @@ fn dialled(analysis: &Analysis, entry: &Entry) -> Option<Vec<SocketAddr>> {
             (is_vip || (!is_node(&ip) && all_known && has_number)).then(|| vec![SocketAddr::new(ip, *port)])
         }
         At::AnyNode(Some(port)) => addresses(cluster.nodes.ids().collect(), *port),
-        At::Node(Some(node), port) => addresses(vec![*node], *port),
+        At::Node(Some(node), port) => {
+            let mut known = addresses(vec![*node], *port)?;
+            if let Leads::HostPort(pod, at) = entry.leads {
+                known.retain(|to| cluster.pods.at(pod).host_ports[at].is_at(to.ip()));
+            }
+            (!known.is_empty()).then_some(known)
+        }
         _ => None,
     }
 }
@@ -70,7 +76,7 @@ fn own(entry: &Entry) -> Option<PortRef> {
 
 /// What the reference says of a client and an entry: the best over its addresses. The rule behind its doubts
 /// when others claim them too.
-fn wanted(
+pub(super) fn wanted(
     (analysis, spec): (&Analysis, &Spec<'_>),
     client: Party,
     (entry, dials): (&Entry, &[SocketAddr]),
@@ -84,8 +90,17 @@ fn wanted(
         _ => None,
     };
     let all = dials.iter().chain(&loopback).map(|to| spec.dial(client, *to, entry.protocol));
+    let all = all.map(|dialled| match own(entry) {
+        // A host port of the same number at an address that the Service does not have is no way into the Service.
+        Some(_) if dialled.by.is_empty() => Dialled::nothing(Finding::of(Verdict::NoRoute, "M-4")),
+        // KP-5: where a Service takes what is sent to a node, it is no way to the processes of that node.
+        None if matches!(entry.leads, Leads::Pod(_)) && !dialled.by.is_empty() => {
+            Dialled::nothing(Finding::of(Verdict::NoListener, "KP-5"))
+        }
+        _ => dialled,
+    });
     let best = all.reduce(Dialled::or).ok_or("M-4")?;
-    let contested = ["KP-5", "HP-7"].contains(&best.elsewhere.rule);
+    let contested = best.elsewhere.verdict == Verdict::Undefined && best.elsewhere.rule == "KP-5";
     let by_others = best.by.iter().any(|(_, by)| Some(*by) != own(entry));
     if own(entry).is_some() && best.by.is_empty() {
         // What is there otherwise is no way into the Service.
@@ -94,11 +109,15 @@ fn wanted(
     // HP-5: no scheduler puts a pod with a host port beside one that has the port itself.
     let is_mapped = |pod: policy_core::ids::PodId| !analysis.cluster.pods.at(pod).host_network;
     let beside = entry.kind == WayKind::HostNetwork && best.goals.keys().filter_map(|goal| goal.pod).any(is_mapped);
-    if contested || by_others || beside { Err(best.elsewhere.rule) } else { Ok(best) }
+    match () {
+        () if contested => Err("KP-5"),
+        () if by_others || beside => Err("HP-5"),
+        () => Ok(best),
+    }
 }
 
 /// What the walk says of a client at each place.
-fn found(ways: &[Way], is_meant: &dyn Fn(&Clients) -> bool) -> (BTreeMap<Goal, Finding>, Option<Finding>) {
+pub(super) fn found(ways: &[Way], is_meant: &dyn Fn(&Clients) -> bool) -> (BTreeMap<Goal, Finding>, Option<Finding>) {
     let mut goals: BTreeMap<Goal, Finding> = BTreeMap::new();
     let mut nowhere: Option<Finding> = None;
     for way in ways {
@@ -122,7 +141,7 @@ fn found(ways: &[Way], is_meant: &dyn Fn(&Clients) -> bool) -> (BTreeMap<Goal, F
 }
 
 /// What is compared of a verdict: those that stop a client are one, since M-6 does not order them.
-fn word(finding: Option<&Finding>) -> &'static str {
+pub(super) fn word(finding: Option<&Finding>) -> &'static str {
     match finding {
         Some(finding) if finding.is_open() => finding.verdict.as_str(),
         _ => "closed",
@@ -145,7 +164,9 @@ fn differences(
         Ok(wanted) => wanted,
         Err(rule) => {
             // Two Services claim it: nobody says who gets it, and the walk must promise nothing.
-            let promised = goals.iter().filter(|(_, finding)| rule == "KP-5" && finding.verdict == Verdict::Allowed);
+            // A host port may be at another address of its node, which nobody else claims.
+            let is_meant = rule == "KP-5" && !matches!(entry.leads, Leads::HostPort(..));
+            let promised = goals.iter().filter(|(_, finding)| is_meant && finding.verdict == Verdict::Allowed);
             let promised = promised.map(|(goal, _)| format!("{goal:?} is contested"));
             return std::iter::once("contested".to_owned()).chain(promised).collect();
         }
@@ -166,7 +187,8 @@ fn differences(
     all.retain(|goal| only.is_none_or(|only| *goal == only));
     // Any node may be one that the input does not have, where a pod runs of which it does not tell the node.
     let is_asked = |goal: &Goal| goal.pod.is_none_or(|pod| pods.at(pod).node.is_some());
-    let is_any = only.is_none() && (matches!(entry.at, At::AnyNode(_)) || matches!(client, Party::Address(_)));
+    let is_any = only.is_none()
+        && (matches!(entry.at, At::AnyNode(_) | At::Balancer(..)) || matches!(client, Party::Address(_)));
     all.retain(|goal| !is_any || is_asked(goal));
     for goal in all {
         let (walk, spec) = (goals.get(&goal), wanted.at(&goal));
@@ -177,7 +199,7 @@ fn differences(
     differences
 }
 
-fn entries(analysis: &Analysis) -> Vec<(Entry, Vec<SocketAddr>)> {
+pub(super) fn entries(analysis: &Analysis) -> Vec<(Entry, Vec<SocketAddr>)> {
     let cluster = &analysis.cluster;
     let services = cluster.services.ids().flat_map(|service| entry::of_service(analysis, service));
     let live = cluster.pods.iter().filter(|(_, pod)| pod.state != PodState::Finished).map(|(id, _)| id);
@@ -289,7 +311,7 @@ fn the_parts_of_every_way_are_disjoint_and_leave_nobody_out() {
 }
 
 /// The first and the last address of every stretch of every part of every way.
-fn edges(ways: &[Way]) -> BTreeSet<IpAddr> {
+pub(super) fn edges(ways: &[Way]) -> BTreeSet<IpAddr> {
     let parts = ways.iter().flat_map(|way| &way.parts);
     let sets = parts.filter_map(|part| match &part.clients {
         Clients::Outside(set) => Some(set),

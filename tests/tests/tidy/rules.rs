@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::workspace::{files, root, shown, text};
 
 /// Rules that no line of code can implement, and why; a test or a corpus case holds them all the same.
-const WITHOUT_CODE: [(&str, &str); 7] = [
+const WITHOUT_CODE: [(&str, &str); 10] = [
     ("NP-13a", "follows from NP-13 and NP-23: an ipBlock is compared with what the flow carries"),
     ("NP-21", "follows from NP-19 and NP-22"),
     ("NP-28", "containers are not told apart anywhere"),
     ("NP-35", "the absence of fields: such a field is unknown (IN-3)"),
     ("CNP-15", "follows from CNP-4 and NP-6"),
     ("ANP-2", "follows from ANP-1 and CNP-4"),
+    ("HN-3", "follows from HN-1 and HP-2: a pod on the host's network dials as its node does"),
+    ("ING-27", "follows from SVC-22 and SVC-23: a load balancer that dials node ports"),
+    ("ING-29", "follows from ING-13: a port that serves no requests for others is the pod's own"),
     ("ING-30", "what only balances is not read anywhere"),
 ];
 

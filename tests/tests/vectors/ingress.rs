@@ -257,6 +257,86 @@ fn tv_101_longer_expressions_are_tried_first() {
     gets(&fx, "h.example/foo/bar/b", "404");
 }
 
+const REGEX: &str = "nginx.ingress.kubernetes.io/use-regex: 'true'";
+
+/// An Ingress of ingress-nginx that was made in a year.
+fn nginx_of(year: &str, name: &str, head: &str, paths: &[String]) -> String {
+    let written = nginx_named(name, head, "h.example", paths);
+    if year.is_empty() {
+        return written;
+    }
+    written
+        .replace(&format!("{{name: {name},"), &format!("{{name: {name}, creationTimestamp: '{year}-01-01T00:00:00Z',"))
+}
+
+#[test]
+fn ing_017_of_equally_long_expressions_the_later_in_the_alphabet_is_tried_first() {
+    // ING-17
+    let specific = |text: &str, service: &str| path(text, "ImplementationSpecific", service);
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let paths = [specific("/fo[a-z]", "a"), specific("/f[a-z]+", "b"), specific("/[a-z]oo", "c")];
+        let paths: Vec<String> = order.iter().map(|at: &usize| paths[*at].clone()).collect();
+        let fx = with_services().object(&nginx(REGEX, "h.example", &paths));
+        // `o` comes after `[`, `f` after `[`.
+        gets(&fx, "h.example/foo", "a");
+        gets(&fx, "h.example/fxo", "b");
+        gets(&fx, "h.example/goo", "c");
+    }
+}
+
+#[test]
+fn ing_017_a_path_that_is_exact_and_prefix_is_two_expressions_in_the_order_of_age() {
+    // ING-17, ING-12
+    let regex = nginx_named("r", REGEX, "h.example", &[path("/bar", "Prefix", "c")]);
+    let with = |exact: &str, prefix: &str| {
+        let exact = nginx_of(exact, "exact", "", &[path("/foo", "Exact", "a")]);
+        let prefix = nginx_of(prefix, "prefix", "", &[path("/foo", "Prefix", "b")]);
+        with_services().object(&regex).object(&exact).object(&prefix)
+    };
+    for (exact, prefix, below) in
+        [("2019", "2020", "a"), ("2020", "2019", "b"), ("2020", "2020", "b"), ("", "2020", "undefined: several paths")]
+    {
+        let fx = with(exact, prefix);
+        gets(&fx, "h.example/foo/x", below);
+        gets(&fx, "h.example/foo", "a");
+        gets(&fx, "h.example/foobar", "a");
+    }
+    // An Ingress that asks for expressions itself does not get a slash.
+    let whole = nginx_of("2019", "prefix", REGEX, &[path("/foo", "Prefix", "b")]);
+    let exact = nginx_of("2020", "exact", "", &[path("/foo", "Exact", "a")]);
+    let fx = with_services().object(&whole).object(&exact);
+    gets(&fx, "h.example/foobar", "b");
+    // Whether it is the one that has the Prefix nobody knows: /foobar is its, or the Exact one's.
+    let other = nginx_of("", "unknown", "", &[path("/foo", "Prefix", "c")]);
+    let fx = with_services().object(&whole).object(&exact).object(&other);
+    gets(&fx, "h.example/foo/x", "undefined: several paths");
+    let why = "undefined: several Ingresses have the path as a Prefix, and nobody knows which of them is the oldest";
+    gets(&fx, "h.example/foobar", why);
+}
+
+#[test]
+fn ing_017_with_expressions_an_exact_root_comes_after_the_server_s_own() {
+    // ING-17
+    let regex = nginx_named("r", REGEX, "h.example", &[path("/bar", "Prefix", "c")]);
+    let exact = nginx_named("exact", "", "h.example", &[path("/", "Exact", "a")]);
+    gets(&with_services().object(&exact), "h.example/", "a");
+    gets(&with_services().object(&exact).object(&regex), "h.example/", "404");
+    let prefix = nginx_named("prefix", "", "h.example", &[path("/", "Prefix", "b")]);
+    gets(&with_services().object(&exact).object(&regex).object(&prefix), "h.example/", "b");
+}
+
+#[test]
+fn ing_012_of_one_age_the_last_by_name_has_the_path() {
+    // ING-12
+    let of = |year: &str, name: &str, service: &str| nginx_of(year, name, "", &[path("/", "Prefix", service)]);
+    let fx = with_services().object(&of("2020", "one", "a")).object(&of("2020", "two", "b"));
+    gets(&fx, "h.example/x", "b");
+    let fx = fx.object(&of("2019", "old", "c"));
+    gets(&fx, "h.example/x", "c");
+    let fx = fx.object(&of("", "unknown", "a"));
+    gets(&fx, "h.example/x", "undefined: several paths");
+}
+
 /// Whether an address passes the checks of a request; nothing else may be checked.
 fn passes(checks: &[Check], source: &str) -> bool {
     let source: std::net::IpAddr = source.parse().unwrap();

@@ -210,6 +210,24 @@ impl<'a> Question<'a> {
         Choice { checks: Vec::new(), then: Action::Answer { status: 404, why }, origin: self.own_origin() }
     }
 
+    /// ING-12: whether a path's Ingress may be the oldest of those that have the same location.
+    fn may_be_oldest(&self, place: &Place<'_>, rivals: &[Place<'_>]) -> bool {
+        let first_of_its_own = rivals.iter().find(|rival| rival.id == place.id);
+        if first_of_its_own.is_some_and(|first| (first.rule, first.index) != (place.rule, place.index)) {
+            return false;
+        }
+        let Some(created) = &place.ingress.created else { return true };
+        let full_name = |ingress: &Ingress| {
+            let namespace = self.cluster.namespaces.get(ingress.namespace);
+            format!("{}/{}", namespace.map_or("", |found| &found.name), ingress.name)
+        };
+        rivals.iter().all(|rival| match &rival.ingress.created {
+            Some(other) if other == created => full_name(place.ingress) >= full_name(rival.ingress),
+            Some(other) => created < other,
+            None => true,
+        })
+    }
+
     fn undefined(&self, place: &Place<'_>, why: &str) -> Choice {
         self.choice(place, Effect { checks: Vec::new(), then: Action::Undefined(Name::from(why)) })
     }
@@ -448,16 +466,6 @@ impl<'a> Question<'a> {
         let taken = choose(candidates);
         if taken.then.is_empty() { only(Some(default().unwrap_or_else(|| self.not_found()))) } else { taken }
     }
-}
-
-/// ING-12: whether a path's Ingress may be the oldest of those that have the same location.
-fn may_be_oldest(place: &Place<'_>, rivals: &[Place<'_>]) -> bool {
-    let first_of_its_own = rivals.iter().find(|rival| rival.id == place.id);
-    if first_of_its_own.is_some_and(|first| (first.rule, first.index) != (place.rule, place.index)) {
-        return false;
-    }
-    let Some(created) = &place.ingress.created else { return true };
-    rivals.iter().filter_map(|rival| rival.ingress.created.as_ref()).all(|other| created <= other)
 }
 
 impl Taken {

@@ -2,6 +2,18 @@
 
 use super::*;
 
+/// Sorts of locations that are expressions: a path, a path with a slash behind it, a path of which nobody knows whose it
+/// is. Others are 0, the whole path, and 1, how it begins.
+const EXPRESSION: u8 = 2;
+const BELOW: u8 = 3;
+const OPEN: u8 = 4;
+
+fn wants_regex(place: &Place<'_>) -> bool {
+    let nginx = &place.ingress.annotations.nginx;
+    let rewrites = nginx.rewrite_target.as_ref().is_some_and(|target| **target != *place.path.text());
+    nginx.use_regex || rewrites
+}
+
 impl<'a> Question<'a> {
     /// ING-17 … ING-19
     pub(super) fn nginx(&self) -> Taken {
@@ -29,7 +41,7 @@ impl<'a> Question<'a> {
                 // ING-12: of equal locations the oldest Ingress has it, and of one Ingress the first path.
                 let equal = |other: &Place<'a>| this.locations(other, &main).iter().any(|(.., same)| *same == location);
                 let rivals: Vec<_> = main.iter().filter(|other| equal(other)).copied().collect();
-                if !may_be_oldest(place, &rivals) {
+                if !this.may_be_oldest(place, &rivals) {
                     continue;
                 }
                 let beside = |place: &Place<'_>| {
@@ -39,7 +51,7 @@ impl<'a> Question<'a> {
                 };
                 // Canaries beside Ingresses of which nobody knows the older must at least be chosen alike.
                 let mut ways = Vec::new();
-                for rival in rivals.iter().filter(|rival| may_be_oldest(rival, &rivals)) {
+                for rival in rivals.iter().filter(|rival| this.may_be_oldest(rival, &rivals)) {
                     let effects = this.nginx_effects(rival, beside(rival), facts);
                     let conditions: Vec<_> = effects.into_iter().map(|(when, _)| when).collect();
                     if conditions.len() > 1 && !ways.contains(&conditions) {
@@ -48,6 +60,11 @@ impl<'a> Question<'a> {
                 }
                 let why = "several Ingresses have the path, and their canaries differ";
                 let choice = match ways.len() {
+                    _ if location.0 == OPEN => {
+                        let why =
+                            "several Ingresses have the path as a Prefix, and nobody knows which of them is the oldest";
+                        this.undefined(place, why)
+                    }
                     0 | 1 => this.nginx_choice(place, beside(place), facts),
                     _ => this.undefined(place, why),
                 };
@@ -88,16 +105,10 @@ impl<'a> Question<'a> {
     /// The locations that a path becomes: how early each comes, whether it takes the request, and what it is.
     fn locations(&self, place: &Place<'_>, all: &[Place<'_>]) -> Vec<((u8, usize), Option<bool>, (u8, String))> {
         let (text, path) = (place.path.text(), self.path());
-        let wants = |place: &Place<'_>| {
-            let nginx = &place.ingress.annotations.nginx;
-            let rewrites = nginx.rewrite_target.as_ref().is_some_and(|target| **target != *place.path.text());
-            nginx.use_regex || rewrites
-        };
         let begins = |text: &str| ((1, usize::MAX - text.len()), Some(path.starts_with(text)), (1, text.to_owned()));
         let equals = |text: &str| ((0, 0), Some(path == text), (0, text.to_owned()));
-        if all.iter().any(wants) {
-            let takes = expression(text, true, true, path);
-            return vec![((1, usize::MAX - text.len()), takes, (2, text.to_owned()))];
+        if all.iter().any(wants_regex) {
+            return self.expressions(place, all);
         }
         match place.path.kind {
             PathType::Exact => vec![equals(text)],
@@ -113,6 +124,38 @@ impl<'a> Question<'a> {
                 locations
             }
         }
+    }
+
+    /// ING-17: the same at a host with regular expressions.
+    fn expressions(&self, place: &Place<'_>, all: &[Place<'_>]) -> Vec<((u8, usize), Option<bool>, (u8, String))> {
+        let text = place.path.text();
+        let same: Vec<_> = all.iter().filter(|other| other.path.text() == text).copied().collect();
+        let has_exact = same.iter().any(|other| other.path.kind == PathType::Exact) && !text.ends_with('/');
+        let is_prefix = |other: &Place<'_>| other.path.kind == PathType::Prefix;
+        let is_below = |other: &Place<'_>| has_exact && is_prefix(other) && !wants_regex(other);
+        // One location for each type of a path.
+        let lives = |place: &Place<'_>| {
+            let alike: Vec<_> = same.iter().filter(|other| other.path.kind == place.path.kind).copied().collect();
+            self.may_be_oldest(place, &alike)
+        };
+        // A server's own location for `/` was there before an Exact one.
+        if !lives(place) || (place.path.kind == PathType::Exact && text == "/") {
+            return Vec::new();
+        }
+        let location = |text: &str, sort: u8| {
+            let takes = expression(text, true, true, self.path());
+            ((1, usize::MAX - place.path.text().len()), takes, (sort, text.to_owned()))
+        };
+        let has_below = same.iter().any(|other| is_below(other) && lives(other));
+        let is_open = has_below && same.iter().any(|other| is_prefix(other) && !is_below(other) && lives(other));
+        let mut locations = Vec::new();
+        if has_below {
+            locations.push(location(&format!("{text}/"), BELOW));
+        }
+        if !is_below(place) {
+            locations.push(location(text, if is_open { OPEN } else { EXPRESSION }));
+        }
+        locations
     }
 
     /// ING-19: what a location does, by conditions: a canary beside it or none.

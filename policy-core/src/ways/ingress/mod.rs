@@ -13,6 +13,7 @@ mod nginx;
 mod tests;
 mod traefik;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::ids::IngressId;
@@ -340,12 +341,18 @@ fn stream_port(scene: &Scene<'_>, stream: &Stream) -> ProxyPort {
 }
 
 /// Of paths that are one and the same for a controller, those that may be the oldest: the oldest of known age, and all
-/// of unknown age; of one Ingress the first (ING-12).
-pub(super) fn eldest<'s, 'a>(sites: &[&'s Site<'a>]) -> Vec<&'s Site<'a>> {
-    let oldest = sites.iter().filter_map(|site| site.ingress.created.as_ref()).min();
+/// of unknown age; of one age the last by name, and of one Ingress the first (ING-12).
+pub(super) fn eldest<'s, 'a>(cluster: &Cluster, sites: &[&'s Site<'a>]) -> Vec<&'s Site<'a>> {
+    let age = |site: &Site<'_>| {
+        let created = site.ingress.created.clone()?;
+        let namespace = cluster.namespaces.get(site.ingress.namespace).map(|found| &found.name);
+        Some((created, Reverse(format!("{}/{}", namespace.map_or("", |name| &**name), site.ingress.name))))
+    };
+    let oldest = sites.iter().filter_map(|site| age(site)).min();
     let mut kept: Vec<&Site<'_>> = Vec::new();
     for site in sites {
-        let may_be_oldest = site.ingress.created.is_none() || site.ingress.created.as_ref() == oldest;
+        let age = age(site);
+        let may_be_oldest = age.is_none() || age == oldest;
         if may_be_oldest && kept.iter().all(|known| known.id != site.id) {
             kept.push(site);
         }

@@ -80,50 +80,17 @@ fn server(
     for canary in canaries {
         beside.entry((canary.path.text(), canary.path.kind)).or_insert(canary);
     }
-    let mut locations: BTreeMap<Key, (PathMatch, Vec<&Site<'_>>)> = BTreeMap::new();
-    let mut add =
-        |key: Key, path: PathMatch, site| locations.entry(key).or_insert_with(|| (path, Vec::new())).1.push(site);
-    if sites.iter().any(|site| wants_regex(site)) {
-        for site in &sites {
-            let text = site.path.text();
-            let style = RegexStyle { from_start: true, to_end: false, ignore_case: true };
-            let regex = regexes.entry(text.to_owned()).or_insert_with(|| HttpRegex::new(text, style)).clone();
-            add((1, Reverse(text.len()), Reverse(text.to_owned())), PathMatch::Regex(regex), *site);
+    let is_regex = sites.iter().any(|site| wants_regex(site));
+    let locations = if is_regex { expressions(scene, &sites, regexes) } else { plain_locations(&sites) };
+    for Location { path, sites, is_open } in locations.values() {
+        if let Some(first) = sites.first().filter(|_| *is_open) {
+            let effect = Effect { checks: Vec::new(), then: Action::Undefined(Name::from(SEVERAL_KINDS)) };
+            let when = at(name, path.clone());
+            rules.push([Draft { when, effect, origin: scene.origin(first), rule: "ING-17" }]);
+            continue;
         }
-    } else {
-        let exact: Vec<&str> =
-            sites.iter().filter(|site| site.path.kind == PathType::Exact).map(|site| site.path.text()).collect();
-        let exact: std::collections::BTreeSet<&str> = exact.into_iter().collect();
-        for site in &sites {
-            let text = site.path.text();
-            let equal = |text: &str| ((0, Reverse(0), Reverse(text.to_owned())), PathMatch::Exact(Name::from(text)));
-            let begins = |text: &str| {
-                ((1, Reverse(text.len()), Reverse(text.to_owned())), PathMatch::Characters(Name::from(text)))
-            };
-            match site.path.kind {
-                PathType::Exact => {
-                    let (key, path) = equal(text);
-                    add(key, path, *site);
-                }
-                PathType::Prefix if text != "/" => {
-                    let bare = text.strip_suffix('/').unwrap_or(text);
-                    if !exact.contains(bare) {
-                        let (key, path) = equal(bare);
-                        add(key, path, *site);
-                    }
-                    let (key, path) = begins(&format!("{bare}/"));
-                    add(key, path, *site);
-                }
-                PathType::Prefix | PathType::ImplementationSpecific => {
-                    let (key, path) = begins(text);
-                    add(key, path, *site);
-                }
-            }
-        }
-    }
-    for (path, sites) in locations.values() {
         let mut chains = Vec::new();
-        for site in eldest(sites) {
+        for site in eldest(scene.cluster, sites) {
             let beside = beside.get(&(site.path.text(), site.path.kind)).copied();
             chains.push((scene.origin(site), chain(scene, site, beside, (entry, facts))));
         }
@@ -131,6 +98,95 @@ fn server(
     }
     let root = root(scene, host, found, (entry, facts));
     rules.push([Draft { when: at(name, PathMatch::Any), ..root }]);
+}
+
+/// One location of a server.
+struct Location<'s, 'a> {
+    path: PathMatch,
+    /// The paths that become it.
+    sites: Vec<&'s Site<'a>>,
+    /// Whether it is theirs depends on an age that nobody tells.
+    is_open: bool,
+}
+
+type Locations<'s, 'a> = BTreeMap<Key, Location<'s, 'a>>;
+
+/// ING-17: the locations of a server with regular expressions. Where a host has a path both as Exact and as Prefix, the
+/// Prefix is the path with a slash behind it; the two stand where the path does, the older one first.
+fn expressions<'s, 'a>(
+    scene: &Scene<'_>,
+    sites: &[&'s Site<'a>],
+    regexes: &mut BTreeMap<String, HttpRegex>,
+) -> Locations<'s, 'a> {
+    let style = RegexStyle { from_start: true, to_end: false, ignore_case: true };
+    let mut regex = |text: &str| {
+        PathMatch::Regex(regexes.entry(text.to_owned()).or_insert_with(|| HttpRegex::new(text, style)).clone())
+    };
+    let mut by_text: BTreeMap<&str, BTreeMap<PathType, Vec<&'s Site<'a>>>> = BTreeMap::new();
+    for site in sites {
+        let (text, kind) = (site.path.text(), site.path.kind);
+        // Every server has a location for `/` from its beginning, which comes before an Exact one.
+        if (text, kind) != ("/", PathType::Exact) {
+            by_text.entry(text).or_default().entry(kind).or_default().push(site);
+        }
+    }
+    let mut locations = BTreeMap::new();
+    for (text, kinds) in by_text {
+        let has_exact = kinds.contains_key(&PathType::Exact) && !text.ends_with('/');
+        let is_prefix = |site: &Site<'_>| site.path.kind == PathType::Prefix;
+        let is_below = |site: &Site<'_>| has_exact && is_prefix(site) && !wants_regex(site);
+        let mut rivals: Vec<_> = kinds.values().flat_map(|sites| eldest(scene.cluster, sites)).collect();
+        rivals.sort_by_key(|site| (site.id, site.at));
+        let key = |location: &str| (1, Reverse(text.len()), Reverse(location.to_owned()));
+        let has_below = rivals.iter().any(|site| is_below(site));
+        if has_below {
+            let below = format!("{text}/");
+            let location = Location { path: regex(&below), sites: rivals.clone(), is_open: false };
+            locations.insert(key(&below), location);
+            rivals.retain(|site| !is_below(site));
+        }
+        let is_open = has_below && rivals.iter().any(|site| is_prefix(site));
+        locations.insert(key(text), Location { path: regex(text), sites: rivals, is_open });
+    }
+    locations
+}
+
+/// ING-17: the locations of a server without regular expressions.
+fn plain_locations<'s, 'a>(sites: &[&'s Site<'a>]) -> Locations<'s, 'a> {
+    let mut locations = BTreeMap::new();
+    let mut add = |key: Key, path: PathMatch, site| {
+        let new = || Location { path, sites: Vec::new(), is_open: false };
+        locations.entry(key).or_insert_with(new).sites.push(site);
+    };
+    let exact: Vec<&str> =
+        sites.iter().filter(|site| site.path.kind == PathType::Exact).map(|site| site.path.text()).collect();
+    let exact: std::collections::BTreeSet<&str> = exact.into_iter().collect();
+    for site in sites {
+        let text = site.path.text();
+        let equal = |text: &str| ((0, Reverse(0), Reverse(text.to_owned())), PathMatch::Exact(Name::from(text)));
+        let begins =
+            |text: &str| ((1, Reverse(text.len()), Reverse(text.to_owned())), PathMatch::Characters(Name::from(text)));
+        match site.path.kind {
+            PathType::Exact => {
+                let (key, path) = equal(text);
+                add(key, path, *site);
+            }
+            PathType::Prefix if text != "/" => {
+                let bare = text.strip_suffix('/').unwrap_or(text);
+                if !exact.contains(bare) {
+                    let (key, path) = equal(bare);
+                    add(key, path, *site);
+                }
+                let (key, path) = begins(&format!("{bare}/"));
+                add(key, path, *site);
+            }
+            PathType::Prefix | PathType::ImplementationSpecific => {
+                let (key, path) = begins(text);
+                add(key, path, *site);
+            }
+        }
+    }
+    locations
 }
 
 impl Rules {
@@ -162,6 +218,9 @@ impl Rules {
 
 /// Why a location is undefined that several Ingresses have, with canaries that are chosen in different ways.
 const SEVERAL_CANARIES: &str = "several Ingresses have the path, and their canaries differ";
+
+/// Why it is undefined who has a path that is Exact, and Prefix in Ingresses of which nobody knows the older.
+const SEVERAL_KINDS: &str = "several Ingresses have the path as a Prefix, and nobody knows which of them is the oldest";
 
 /// ING-17
 fn wants_regex(site: &Site<'_>) -> bool {

@@ -40,7 +40,7 @@ pub fn askers(analysis: &Analysis, subject: &Subject) -> Vec<Asker> {
         cluster.nodes.ids().filter(inside).collect()
     };
     let within = |set: AddressSet| {
-        let outside = set.intersection(&premise::outside(cluster));
+        let outside = set.intersection(&premise::nobodys(cluster));
         let mut found = alike(analysis, &pods_in(&set));
         found.extend(nodes_in(&set).into_iter().map(|node| Asker::one(Party::Node(node))));
         if !outside.is_empty() {
@@ -59,7 +59,7 @@ pub fn askers(analysis: &Analysis, subject: &Subject) -> Vec<Asker> {
         Subject::Address(address) => within(AddressSet::from(*address)),
         Subject::Cidr(net) => within(AddressSet::net(*net)),
         Subject::Internet => {
-            vec![Asker { clients: Clients::Outside(premise::outside(cluster)), pods: Vec::new() }]
+            vec![Asker { clients: Clients::Outside(premise::outside(cluster, &analysis.profile)), pods: Vec::new() }]
         }
         Subject::Name(_) => Vec::new(),
         Subject::Everything => {

@@ -115,11 +115,22 @@ fn a_host_is_found_by_name_by_address_and_by_the_service_of_its_proxy() {
     let asked = Question::new(url, None, headers, None).unwrap();
     let from = Subject::parse(&cluster.cluster, None, "x/web").unwrap();
     assert_eq!(together(&route_all(&cluster, &from, &asked).unwrap()).verdict, Verdict::Allowed);
-    // A port of the controller that serves no requests for others is the pod's own.
+    // ING-29: a port of the controller that serves no requests for others is the pod's own.
     let asked = ask(&cluster, "internet", "http://203.0.113.10:10254/metrics");
     assert_eq!(asked[0].1[0].taken_by, TakenBy::Pods);
     let unserved = route(&cluster, &asked[0].0.clients, &question("http://b.example/")).unwrap_err();
     assert_eq!(unserved.near, ["a.example"]);
+}
+
+#[test]
+fn a_load_balancer_that_dials_node_ports_is_who_pods_see() {
+    // ING-27, SVC-23, KP-3
+    let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: ingress-nginx}, spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: 203.0.113.10/32}}]}]}}";
+    let under = |kind: &str| {
+        let cluster = analysis(&[&ingress("a.example", ""), policy], &[("lb_kind", kind)]);
+        outcome(&cluster, "198.51.100.7", "http://a.example/").0
+    };
+    assert_eq!((under("proxy_nodeport"), under("vip")), (Verdict::Allowed, Verdict::Denied));
 }
 
 #[test]
