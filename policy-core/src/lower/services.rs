@@ -15,7 +15,7 @@ use crate::lower::selectors::selector;
 use crate::lower::service_ports::{self, PortRules};
 use crate::model::{
     Exposure, Family, IpMode, LoadBalancer, LoadBalancerAddress, LoadBalancerIngress, Name, NodePort, Protocol,
-    Selector, Service, ServiceKind, TrafficPolicy,
+    Selector, Service, ServiceDial, ServiceKind, TrafficPolicy,
 };
 use crate::snapshot::{LabelSelector, LoadBalancerPoint, Object, ServiceBody, ServiceSpec};
 use crate::source::{Span, Spanned};
@@ -158,6 +158,7 @@ impl Draft<'_> {
             internal_policy: self.traffic_policy("internalTrafficPolicy", &spec.internal_traffic_policy, context),
             external_policy,
             distribution: self.distribution(spec, context),
+            dialled: self.dialled(),
             publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
             span: self.object.span,
         }
@@ -450,6 +451,20 @@ impl Draft<'_> {
             context.report(Diagnostic::warning("SVC-16", self.place(written.span), message).help(help));
         }
         context.name(&Name::from(name.to_ascii_lowercase()))
+    }
+
+    /// ING-14, ING-20
+    fn dialled(&self) -> ServiceDial {
+        let annotations = self.body.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+        let text = |key: &str| annotations.and_then(|annotations| annotations.get(key)).map(|text| &*text.value);
+        let switch = |key: &str| text(key).and_then(|text| text.trim().to_ascii_lowercase().parse::<bool>().ok());
+        let group = text("cloud.google.com/neg").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        ServiceDial {
+            upstream: switch("ingress.kubernetes.io/service-upstream") == Some(true),
+            native_lb: switch("traefik.ingress.kubernetes.io/service.nativelb"),
+            node_port_lb: switch("traefik.ingress.kubernetes.io/service.nodeportlb") == Some(true),
+            endpoint_groups: group.is_some_and(|group| group.get("ingress") == Some(&serde_json::Value::Bool(true))),
+        }
     }
 
     /// KP-2

@@ -29,7 +29,6 @@ pub(crate) const MARKS: &[(&str, &str)] = &[
     ("haproxy.org/request-redirect*", "the controller sends clients elsewhere"),
     ("haproxy.org/route-acl", "a route by rules of its own"),
     ("haproxy.org/ssl-redirect*", "plain requests are sent to TLS"),
-    ("ingress.kubernetes.io/service-upstream", "the controller dials the cluster address"),
     ("istio-injection", "a mesh redirects the traffic of the namespace's pods"),
     ("istio.io/dataplane-mode", "a mesh redirects the pod's traffic"),
     ("istio.io/rev", "a mesh redirects the pod's traffic"),

@@ -47,7 +47,7 @@ pub use profile::{Knob, Profile, ProfileError};
 pub use rbac::{Access, AccessRequest, AccessRule, Binding, Grant, Rbac, Rights, Role, User, Who};
 pub use service::{
     Conditions, Exposure, IpMode, LoadBalancer, LoadBalancerAddress, LoadBalancerIngress, NodePort, Service,
-    ServiceKind, ServicePort, Slice, SliceEndpoint, SlicePort, TargetPort, TrafficPolicy,
+    ServiceDial, ServiceKind, ServicePort, Slice, SliceEndpoint, SlicePort, TargetPort, TrafficPolicy,
 };
 pub use tier::{
     ClusterPolicy, ClusterPolicyKind, DomainClass, DomainPattern, Domains, PodSelection, Tier, TierAction, TierPeer,

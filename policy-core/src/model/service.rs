@@ -35,8 +35,23 @@ pub struct Service {
     pub distribution: Option<Name>,
     /// `publishNotReadyAddresses` (SVC-14).
     pub publish_not_ready: bool,
+    /// How Ingress controllers are told to dial it (ING-14, ING-20).
+    pub dialled: ServiceDial,
     /// Where it is written.
     pub span: Option<Span>,
+}
+
+/// What the annotations of a Service tell Ingress controllers: each controller reads its own (ING-14, ING-20).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ServiceDial {
+    /// Kong's `service-upstream`: by its address.
+    pub upstream: bool,
+    /// Traefik's `service.nativelb`: by its address; `None` when it is silent.
+    pub native_lb: Option<bool>,
+    /// Traefik's `service.nodeportlb`: by its node port.
+    pub node_port_lb: bool,
+    /// Google Cloud's `neg` with `ingress`: endpoints, also where there is a node port.
+    pub endpoint_groups: bool,
 }
 
 /// The types of Service, without what they have in common (SVC-1).

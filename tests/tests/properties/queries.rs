@@ -37,6 +37,15 @@ fn the_ports_of_a_pair_are_the_ports_that_the_spec_allows() {
     });
 }
 
+/// Whether an end is an address that is neither somebody's nor outside: one out of a range of pods or Services (M-1). It is
+/// in no partition.
+fn is_nobodys(case: &Case, flow: &Flow) -> bool {
+    let outside = premise::outside(&case.cluster, &case.profile);
+    [flow.source, flow.destination]
+        .into_iter()
+        .any(|party| matches!(party, Party::Address(address) if !outside.contains(address)))
+}
+
 fn holds(actors: &[Actor], party: Party) -> bool {
     actors.iter().any(|actor| match (actor, party) {
         (Actor::Pods(pods), Party::Pod(pod)) => pods.contains(&pod),
@@ -67,6 +76,7 @@ fn the_partition_of_everything_is_exact() {
                 || (outside(direct.source) && outside(direct.destination))
                 || matches!(direct.destination, Party::Named(_))
                 || matches!(direct.source, Party::Somebody(_))
+                || is_nobodys(&case, &direct)
                 || finished
             {
                 continue;
@@ -146,6 +156,7 @@ fn an_edge_of_the_graph_is_the_set_of_ports_that_the_spec_allows() {
                 || own_node(&case, &direct)
                 || matches!(judged.verdict, Verdict::NoRoute | Verdict::NoListener)
                 || matches!(direct.destination, Party::Named(_))
+                || is_nobodys(&case, &direct)
                 || matches!(direct.source, Party::Somebody(_));
             let (Some(from), Some(to)) = (group_of(&graph, direct.source), group_of(&graph, direct.destination)) else {
                 prop_assert!(apart, "{:?} has no group", direct);

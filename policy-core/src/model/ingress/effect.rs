@@ -268,19 +268,24 @@ fn is_loopback(cluster: &Cluster, service: crate::ids::ServiceId) -> bool {
 /// ING-14, ING-20, ING-26
 fn dial(cluster: &Cluster, controller: &Controller, ingress: &Ingress, backend: &IngressBackend) -> Dial {
     let annotations = &ingress.annotations;
-    let has_node_port = || match backend {
-        IngressBackend::Service { service, port } => cluster.services.get(*service).is_some_and(|service| {
-            let port = service.ports.get(*port as usize);
-            port.is_some_and(|port| port.node_port != crate::model::NodePort::None)
-        }),
+    let IngressBackend::Service { service, port } = backend else { return Dial::Endpoints };
+    let Some(service) = cluster.services.get(*service) else { return Dial::Endpoints };
+    let told = service.dialled;
+    let has_node_port =
+        service.ports.get(*port as usize).is_some_and(|port| port.node_port != crate::model::NodePort::None);
+    let has_address = matches!(service.kind, ServiceKind::Cluster { .. });
+    let by_address = match controller.profile {
+        IngressProfile::Nginx => annotations.nginx.service_upstream,
+        IngressProfile::Traefik => told.native_lb.unwrap_or(annotations.traefik.native_lb),
+        IngressProfile::Kong => told.upstream,
         _ => false,
     };
     match controller.profile {
-        IngressProfile::Nginx if annotations.nginx.service_upstream => Dial::ClusterIp,
-        IngressProfile::Traefik if annotations.traefik.native_lb => Dial::ClusterIp,
-        IngressProfile::Traefik if annotations.traefik.node_port_lb => Dial::NodePort,
+        // A Service without an address of its own leaves them its endpoints.
+        _ if by_address && has_address => Dial::ClusterIp,
+        IngressProfile::Traefik if told.node_port_lb || annotations.traefik.node_port_lb => Dial::NodePort,
         // A Service without node ports works with network endpoint groups alone.
-        IngressProfile::Gce if has_node_port() => Dial::NodePort,
+        IngressProfile::Gce if has_node_port && !told.endpoint_groups => Dial::NodePort,
         IngressProfile::Alb if !annotations.alb.ip_targets => Dial::NodePort,
         _ => Dial::Endpoints,
     }

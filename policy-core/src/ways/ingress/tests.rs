@@ -99,6 +99,28 @@ fn controllers_dial_endpoints_but_for_some() {
 }
 
 #[test]
+fn services_tell_controllers_how_to_dial_them() {
+    // ING-14, ING-20
+    let told = |class: &str, annotation: &str, spec: &str| {
+        let service = format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: told, namespace: x, annotations: {{{annotation}}}}}, spec: \
+             {{{spec}selector: {{app: a}}, ports: [{{port: 80}}]}}}}"
+        );
+        dial(&all_routes(&[&ingress(&format!("ingressClassName: {class}, "), "", "told"), &service], &[]).1)
+    };
+    let kong = "ingress.kubernetes.io/service-upstream: 'true'";
+    assert_eq!((told("kong", "", ""), told("kong", kong, "")), (Dial::Endpoints, Dial::ClusterIp));
+    assert_eq!(told("traefik", kong, ""), Dial::Endpoints);
+    assert_eq!(told("kong", kong, "clusterIP: None, "), Dial::Endpoints);
+    assert_eq!(told("traefik", "traefik.ingress.kubernetes.io/service.nativelb: 'true'", ""), Dial::ClusterIp);
+    let node_port = "traefik.ingress.kubernetes.io/service.nodeportlb: 'true'";
+    assert_eq!(told("traefik", node_port, "type: NodePort, "), Dial::NodePort);
+    let group = "cloud.google.com/neg: '{\"ingress\": true}'";
+    assert_eq!(told("gce", "", "type: NodePort, "), Dial::NodePort);
+    assert_eq!(told("gce", group, "type: NodePort, "), Dial::Endpoints);
+}
+
+#[test]
 fn load_balancers_outside_have_no_pods() {
     // ING-21, ING-26
     let pods = |class: &str| {

@@ -22,7 +22,7 @@ pub fn api_url(analysis: &Analysis, question: &Question) -> Result<ProxyUrl, Uns
     let read = ProxyUrl::parse(&question.url.target);
     let url = read.map_err(|error| Unserved { message: error.to_string(), near: Vec::new() })?;
     // Where users sit nobody knows; nobody but they may say what their names stand for.
-    let anywhere = Clients::Outside(premise::outside(&analysis.cluster));
+    let anywhere = Clients::Outside(premise::outside(&analysis.cluster, &analysis.profile));
     let answers = super::route(analysis, &anywhere, question)?;
     if answers.iter().all(|answer| answer.taken_by == TakenBy::ApiServer) {
         return Ok(url);
