@@ -21,6 +21,7 @@ pub mod lower;
 pub mod manifest;
 pub mod model;
 pub mod near;
+pub mod node_program;
 pub mod query;
 pub mod selection;
 pub mod snapshot;

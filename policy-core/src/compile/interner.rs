@@ -8,7 +8,7 @@ use crate::ids::{Id, IdVec};
 
 /// Gives equal keys equal ids, in order of first appearance.
 #[derive(Clone, Debug)]
-pub(super) struct Interner<I, K> {
+pub(crate) struct Interner<I, K> {
     ids: FxHashMap<K, I>,
     keys: IdVec<I, K>,
 }
@@ -24,7 +24,7 @@ where
 
 impl<I: Id, K: Clone + Eq + Hash> Interner<I, K> {
     /// The id of `key`, new or known.
-    pub(super) fn intern(&mut self, key: K) -> I {
+    pub(crate) fn intern(&mut self, key: K) -> I {
         if let Some(id) = self.ids.get(&key) {
             return *id;
         }
@@ -34,17 +34,17 @@ impl<I: Id, K: Clone + Eq + Hash> Interner<I, K> {
     }
 
     /// The id of a key that was interned before.
-    pub(super) fn get(&self, key: &K) -> Option<I> {
+    pub(crate) fn get(&self, key: &K) -> Option<I> {
         self.ids.get(key).copied()
     }
 
     /// All keys by id.
-    pub(super) fn keys(&self) -> &IdVec<I, K> {
+    pub(crate) fn keys(&self) -> &IdVec<I, K> {
         &self.keys
     }
 
     /// The keys alone.
-    pub(super) fn into_keys(self) -> IdVec<I, K> {
+    pub(crate) fn into_keys(self) -> IdVec<I, K> {
         self.keys
     }
 }

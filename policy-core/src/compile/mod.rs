@@ -9,8 +9,9 @@ mod classes;
 pub mod connections;
 mod cuts;
 mod effects;
+pub(crate) mod ends;
 pub mod groups;
-mod interner;
+pub(crate) mod interner;
 mod kinds;
 pub mod ports;
 mod rows;
@@ -29,6 +30,8 @@ use crate::compile::ports::PortValue;
 use crate::compile::table::{Column, IsolationProfile, Rules, Table, Term};
 use crate::compile::tiers::{Chain, Every, Single, Step};
 use crate::ids::{IdVec, NodeId, PodId, PolicyId};
+use std::net::IpAddr;
+
 use crate::model::leg::{Policies, Question};
 use crate::model::premise::{self, Seen};
 use crate::model::{
@@ -126,6 +129,8 @@ pub struct Compiled {
     table: Table,
     pod_addresses: IdVec<PodId, [AddressClassId; 2]>,
     node_addresses: IdVec<NodeId, [AddressClassId; 2]>,
+    /// Every address of every node by itself, sorted.
+    host_addresses: Vec<(NodeId, IpAddr, AddressClassId)>,
     unknown_host: [AddressClassId; 2],
     sctp_policy: bool,
 }
@@ -156,12 +161,22 @@ pub fn compile(cluster: &Cluster, profile: &Profile) -> Compiled {
     };
     let node_addresses = cluster.nodes.ids().map(|node| of_host(Some(node))).collect();
     let unknown_host = of_host(None);
+    let mut host_addresses = Vec::new();
+    for (id, node) in cluster.nodes.iter() {
+        for address in node.addresses.iter().map(|address| address.ip) {
+            let outside = atoms.outside(address);
+            host_addresses.push((id, address, atoms.of_end(profile, cluster, Holder::Host(Some(id)), outside)));
+        }
+    }
+    host_addresses.sort_unstable();
+    host_addresses.dedup();
     Compiled {
         classes: classifier.classes,
         atoms,
         table,
         pod_addresses,
         node_addresses,
+        host_addresses,
         unknown_host,
         sctp_policy: profile.sctp_policy,
     }
@@ -324,20 +339,32 @@ impl Policies for Compiled {
     fn ask(&self, pod: PodId, question: &Question) -> End {
         let profile = self.classes.of_pod(pod).map(|class| self.table.profile(class, question.direction));
         let Some(profile) = profile.filter(|profile| !profile.is_open()) else { return End::open("NP-4") };
-        let isolating = profile.policies.to_vec();
         if question.protocol == Protocol::Sctp && !self.sctp_policy {
-            let outcome = Outcome::Undefined(KnobSet::one(Knob::SctpPolicy));
-            return End { outcome, isolating, ..End::open("NP-17") };
+            return no_sctp(profile);
         }
-        let term_hit = self.term_hit(question);
+        let hit = self.term_hit(question);
+        self.weigh(profile, &hit, question.exempt)
+    }
+}
+
+/// NP-17: nobody knows what policies mean for SCTP.
+fn no_sctp(profile: &IsolationProfile) -> End {
+    let outcome = Outcome::Undefined(KnobSet::one(Knob::SctpPolicy));
+    End { outcome, isolating: profile.policies.to_vec(), ..End::open("NP-17") }
+}
+
+impl Compiled {
+    /// What the tiers say together when `term_hit` tells what each rule takes (CNP-1).
+    fn weigh(&self, profile: &IsolationProfile, term_hit: &impl Fn(&Term) -> Hit, exempt: Option<&'static str>) -> End {
+        let isolating = profile.policies.to_vec();
         let hit = |step: &Step| term_hit(&step.term);
         let fold = |chain: &Chain, next: Hit| chain.fold(&mut Single, |_, step| hit(step), &next);
         let (admin, baseline) = (self.table.chains.at(profile.admin), self.table.chains.at(profile.baseline));
-        let (mut end, mut decided) = if let ([], _) | (_, Some(_)) = (&*profile.policies, question.exempt) {
-            let exempt = question.exempt.filter(|_| !profile.policies.is_empty());
+        let (mut end, mut decided) = if let ([], _) | (_, Some(_)) = (&*profile.policies, exempt) {
+            let exempt = exempt.filter(|_| !profile.policies.is_empty());
             (End { isolating, ..End::open(exempt.unwrap_or("NP-4")) }, Hit::Yes)
         } else {
-            self.network_policies(profile, &term_hit, isolating)
+            self.network_policies(profile, term_hit, isolating)
         };
         if profile.policies.is_empty() && !baseline.is_empty() {
             decided = fold(baseline, Hit::Yes);
@@ -364,9 +391,7 @@ impl Policies for Compiled {
         }
         End { outcome: decided.outcome(), ..end }
     }
-}
 
-impl Compiled {
     /// NP-5, NP-7, NP-8.
     fn network_policies(
         &self,
