@@ -1,8 +1,12 @@
 //! The node side of Portolan.
 //!
-//! This release looks and does not touch: [`facts`] reads what the kernel says about a node, [`preflight`] judges
-//! whether the data path that a later release brings could run there, [`report`] writes the judgement down.
+//! [`datapath`] is the kernel's program with its tables, [`words`] turns its records into names of the cluster,
+//! [`commands`] are what an operator calls. [`facts`] reads what the kernel says about a node, [`preflight`] judges
+//! whether the data path can run there, [`report`] writes the judgement down.
 
+pub mod commands;
+pub mod datapath;
 pub mod facts;
 pub mod preflight;
 pub mod report;
+pub mod words;

@@ -10,7 +10,7 @@ use crate::preflight::{Check, Preflight};
 const VERSION: &str = "portolan-preflight/v1";
 
 /// The sentence that keeps a ready node from being taken for a protected one.
-const SCOPE: &str = "This release checks the node and loads nothing; the data path comes in a later release.";
+const SCOPE: &str = "This checks the node and changes nothing; `portolan-enforcer apply` enforces.";
 
 /// An aligned table, then the result.
 #[must_use]
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(lines[0], "kernel         missing  5.15.0");
         assert!(lines[1].starts_with("                        help: Linux 6.4"), "{}", lines[1]);
         assert!(text.contains("This node could not enforce as it stands.\n"));
-        assert!(text.ends_with("the data path comes in a later release.\n"));
+        assert!(text.ends_with("`portolan-enforcer apply` enforces.\n"));
     }
 
     #[test]

@@ -83,6 +83,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) -> Ex
     }
 }
 
+/// What the options name, read and compiled, for a program of another name. Every problem is printed.
+///
+/// # Errors
+/// How that program should end.
+pub fn analyse(options: &Options, streams: Streams<'_>) -> Result<policy_core::analysis::Analysis, Exit> {
+    let Streams { stdin, stdout, stderr, stdout_colour, stderr_colour, stderr_terminal } = streams;
+    let mut output = Output {
+        palette: Palette { on: stdout_colour },
+        stderr_palette: Palette { on: stderr_colour },
+        stderr_terminal,
+        quiet: options.quiet,
+        stdout,
+        stderr,
+    };
+    let session = session::Session::open(options, stdin, &mut output);
+    session.map(|session| session.analysis).map_err(|failure| report(&failure, &mut output))
+}
+
 /// Help and version go to standard output, usage errors to standard error.
 fn print_usage(
     error: &clap::Error,

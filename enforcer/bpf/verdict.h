@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The verdict, whatever the hook: ends, protocol and port in; pass or drop and the reason out. It is
+ * policy_core::node_program::packet in C. */
+#ifndef PORTOLAN_VERDICT_H
+#define PORTOLAN_VERDICT_H
+
+#include "maps.h"
+
+enum side { SIDE_NEITHER = 0, SIDE_SOURCE = 1, SIDE_DESTINATION = 2 };
+
+struct question {
+	/* In network order; an IPv4 address is in the first word. */
+	struct v6_address source;
+	struct v6_address destination;
+	/* The destination's port, in host order. */
+	__u16 port;
+	/* The position of the protocol in the pages of ports; a protocol without ports has none. */
+	__u8 protocol_index;
+	__u8 has_port;
+	/* Which end is a process of this node. */
+	__u8 host;
+	__u8 v6;
+};
+
+struct answer {
+	__u32 slot;
+	/* Where the slot's tallies begin. */
+	__u32 tallies;
+	__u32 reason;
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u8 drop;
+	__u8 ingress;
+	__u8 cause;
+	__u8 audit;
+};
+
+struct whom {
+	struct identity *identity;
+	__u32 id;
+	__u32 local;
+};
+
+static __always_inline void *table(void *outer, __u32 slot)
+{
+	return bpf_map_lookup_elem(outer, &slot);
+}
+
+static __always_inline int same_address(const struct v6_address *a, const struct v6_address *b)
+{
+	return a->words[0] == b->words[0] && a->words[1] == b->words[1] && a->words[2] == b->words[2] &&
+	       a->words[3] == b->words[3];
+}
+
+/* Whom an address stands for; `identity` is null when the tables do not hold together. */
+static __always_inline struct whom whom(const struct v6_address *address, int v6, int on_this_node, __u32 slot,
+					const struct shape *shape)
+{
+	struct whom found = {};
+	struct endpoint *end = 0;
+	void *ends = v6 ? table(&ends6, slot) : table(&ends4, slot);
+
+	if (ends)
+		end = v6 ? bpf_map_lookup_elem(ends, address) : bpf_map_lookup_elem(ends, &address->words[0]);
+	if (end) {
+		found.id = end->identity;
+		found.local = end->local;
+	} else if (on_this_node) {
+		found.id = v6 ? shape->own_node_v6 : shape->own_node_v4;
+	} else {
+		__u32 *block = 0;
+
+		if (v6) {
+			struct v6_prefix key = { .length = 128, .address = *address };
+			void *blocks = table(&blocks6, slot);
+
+			if (blocks)
+				block = bpf_map_lookup_elem(blocks, &key);
+		} else {
+			struct v4_prefix key = { .length = 32, .address = address->words[0] };
+			void *blocks = table(&blocks4, slot);
+
+			if (blocks)
+				block = bpf_map_lookup_elem(blocks, &key);
+		}
+		if (!block)
+			return found;
+		found.id = *block;
+	}
+	__u32 at = shape->identities + found.id;
+
+	found.identity = bpf_map_lookup_elem(&identities, &at);
+	return found;
+}
+
+static __always_inline int port_class(const struct question *q, __u32 slot, __u32 *class)
+{
+	*class = 0;
+	if (!q->has_port)
+		return 1;
+	__u32 page = slot * PORT_PAGES + q->protocol_index * PAGES_PER_PROTOCOL + q->port / PORTS_PER_PAGE;
+	struct port_page *found = bpf_map_lookup_elem(&ports, &page);
+
+	if (!found)
+		return 0;
+	*class = found->classes[q->port % PORTS_PER_PAGE];
+	return 1;
+}
+
+/* What a subject says to a column about a class of ports; null when the tables do not hold together. */
+static __always_inline __u32 *cell(const struct shape *shape, __u32 subject, __u32 column, __u32 class)
+{
+	__u32 key = shape->rows + subject * shape->columns + column;
+	__u32 *row = bpf_map_lookup_elem(&rows, &key);
+
+	if (!row)
+		return 0;
+	key = shape->cells + *row * shape->classes + class;
+	return bpf_map_lookup_elem(&cells, &key);
+}
+
+static __always_inline void count(__u32 tallies_begin, __u32 reason, int drop)
+{
+	__u32 key = tallies_begin + reason;
+	struct tally *tally = bpf_map_lookup_elem(&tallies, &key);
+
+	if (!tally)
+		return;
+	if (drop)
+		tally->dropped++;
+	else
+		tally->passed++;
+}
+
+static __always_inline void refuse(struct answer *a, __u8 cause, __u8 ingress)
+{
+	a->drop = 1;
+	a->cause = cause;
+	a->ingress = ingress;
+}
+
+/* What becomes of a packet. Egress is asked before ingress, and only pods of this node have their policies asked. */
+static __always_inline void judge(const struct question *q, const struct control *control, struct answer *a)
+{
+	__u32 class = 0;
+	__u32 slot = control->slot & (SLOTS - 1);
+	struct shape *shape = bpf_map_lookup_elem(&shapes, &slot);
+
+	a->slot = slot;
+	a->cause = CAUSE_NOT_OURS;
+	if (!shape)
+		return refuse(a, CAUSE_TABLES, 0);
+	a->tallies = shape->tallies;
+	struct whom source = whom(&q->source, q->v6, q->host == SIDE_SOURCE, slot, shape);
+	struct whom destination = whom(&q->destination, q->v6, q->host == SIDE_DESTINATION, slot, shape);
+
+	if (!source.identity || !destination.identity)
+		return refuse(a, CAUSE_TABLES, !destination.identity);
+	a->source_identity = source.id;
+	a->destination_identity = destination.id;
+	a->audit = ((source.identity->flags | destination.identity->flags) & IDENTITY_AUDIT) != 0;
+	if (!(control->flags & CONTROL_UNKNOWN_PASS)) {
+		if ((source.identity->flags & IDENTITY_UNKNOWN) && q->host != SIDE_SOURCE)
+			return refuse(a, CAUSE_UNKNOWN_POD, 0);
+		if ((destination.identity->flags & IDENTITY_UNKNOWN) && q->host != SIDE_DESTINATION)
+			return refuse(a, CAUSE_UNKNOWN_POD, 1);
+	}
+	int egress = source.local && q->host != SIDE_SOURCE;
+	int ingress = destination.local && q->host != SIDE_DESTINATION;
+
+	if (!egress && !ingress)
+		return;
+	if (!port_class(q, slot, &class))
+		return refuse(a, CAUSE_TABLES, 0);
+	int itself = same_address(&q->source, &q->destination) && !(shape->flags & SHAPE_ASKS_ITSELF);
+	int to_node = q->host == SIDE_DESTINATION && !(shape->flags & SHAPE_ASKS_OWN_NODE);
+	int from_node = q->host == SIDE_SOURCE;
+
+	if (egress) {
+		__u32 subject = itself || to_node ? source.identity->egress_exempt : source.identity->egress;
+		__u32 *found = cell(shape, subject, destination.identity->column, class);
+
+		if (!found)
+			return refuse(a, CAUSE_TABLES, 0);
+		a->reason = *found & CELL_REASON;
+		if (!(*found & CELL_ALLOW))
+			return refuse(a, CAUSE_POLICY, 0);
+		a->cause = CAUSE_POLICY;
+	}
+	if (ingress) {
+		__u32 subject = itself || from_node ? destination.identity->ingress_exempt : destination.identity->ingress;
+		__u32 *found = cell(shape, subject, source.identity->column, class);
+
+		if (!found)
+			return refuse(a, CAUSE_TABLES, 1);
+		if (egress)
+			count(shape->tallies, a->reason, 0);
+		a->reason = *found & CELL_REASON;
+		a->ingress = 1;
+		if (!(*found & CELL_ALLOW))
+			return refuse(a, CAUSE_POLICY, 1);
+		a->cause = CAUSE_POLICY;
+	}
+}
+
+#endif

@@ -1,0 +1,437 @@
+//! The data path: the kernel's program, its tables, and the hooks that it sits at.
+
+pub mod abi;
+mod btf;
+mod events;
+mod object;
+mod pins;
+mod sys;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
+use policy_core::ids::Id as _;
+use policy_core::node_program::{Installed, MapOp, NodeProgram, Reason, ReasonId, Slot, Step};
+
+pub use abi::{Cause, Tally};
+pub use events::{Events, Record};
+pub use object::LoadError;
+pub use pins::Pins;
+pub use tables::{Capacity, TooLarge};
+
+use sys::MapSpec;
+use tables::{GROWING, Write, encode, sizes, slot_number};
+
+/// `NF_INET_LOCAL_IN` and `NF_INET_POST_ROUTING`, each for IPv4 and IPv6: `(family, hook)`.
+const HOOKS: [(u32, u32); 4] = [(2, 1), (2, 4), (10, 1), (10, 4)];
+/// Just before source translation, which is at 100. The kernel wants each program of a hook at a priority of its own, and
+/// there may be four of ours: what is pinned, what an agent left behind that was killed while it pinned, an agent that has
+/// adopted the tables, and the one that takes over.
+const PRIORITIES: [i32; 4] = [99, 98, 97, 96];
+/// No table has more elements than this.
+const MOST: usize = 1 << 24;
+
+/// Where a packet is in the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hook {
+    /// It is for a process of this node.
+    LocalIn,
+    /// It is of a process of this node. The program is not attached there: it stands for what a socket of this node sends
+    /// past [`Hook::PostRouting`].
+    LocalOut,
+    /// It leaves the node, or enters a pod.
+    PostRouting,
+}
+
+/// What an operator sets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Mode {
+    /// Count and report what would be dropped, drop nothing.
+    pub audit: bool,
+    /// Let addresses of this node's pods pass that nobody knows yet.
+    pub unknown_pods_pass: bool,
+    /// Record also what passes.
+    pub log_allowed: bool,
+}
+
+/// Why tables could not be brought up to date. What was enforced before still is.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// They do not fit.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// A table could not be made or written.
+    #[error("table `{table}`: {error}; what was enforced before still is")]
+    Table {
+        /// Its name.
+        table: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The embedded object is not what this program expects.
+    #[error(transparent)]
+    Object(#[from] LoadError),
+}
+
+/// What a publication wrote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Published {
+    /// Elements written or taken away.
+    pub writes: usize,
+    /// Whether packets were switched to another slot.
+    pub switched: bool,
+}
+
+/// What all processors have counted.
+fn sum(values: &PerCpuValues<[u64; 2]>) -> Tally {
+    let all = values.iter().copied();
+    let add = |tally: Tally, [passed, dropped]: [u64; 2]| Tally {
+        passed: tally.passed + passed,
+        dropped: tally.dropped + dropped,
+    };
+    all.fold(Tally::default(), add)
+}
+
+/// A table of one slot.
+#[derive(Debug)]
+struct Table {
+    fd: OwnedFd,
+    capacity: usize,
+}
+
+/// The kernel's program with its tables.
+#[derive(Debug)]
+pub struct Datapath {
+    loaded: object::Loaded,
+    capacity: Capacity,
+    patterns: BTreeMap<&'static str, MapSpec>,
+    slots: BTreeMap<(Slot, &'static str), Table>,
+    installed: Installed,
+    mode: Mode,
+    links: Vec<OwnedFd>,
+}
+
+impl Datapath {
+    /// Loads the program with empty tables. Nothing is enforced yet: it sits at no hook.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load(capacity: Capacity) -> Result<Self, LoadError> {
+        Self::with(BTreeMap::new(), Installed::default(), capacity)
+    }
+
+    /// Loads the program with the tables that were pinned there, if some were: packets go on to be judged by what is in
+    /// them, and by the program that is there, until [`attach`](Self::attach). `capacity` is for tables that are not there.
+    ///
+    /// # Errors
+    /// [`LoadError`]; also when the pins are not what this program would have made.
+    pub fn adopt(pins: &Pins, mut capacity: Capacity) -> Result<Self, LoadError> {
+        let maps = pins.maps()?;
+        let mut installed = Installed::default();
+        for (name, of_table) in [
+            ("identities", &mut capacity.identities),
+            ("rows", &mut capacity.rows),
+            ("cells", &mut capacity.cells),
+            ("tallies", &mut capacity.reasons),
+        ] {
+            let Some(map) = maps.get(name) else { continue };
+            let (_, entries) = sys::layout(map.as_fd()).map_err(|error| LoadError::Map { name, error })?;
+            *of_table = usize::try_from(entries / abi::SLOTS).unwrap_or_default();
+        }
+        if let Some(control) = maps.get("control") {
+            let mut value = [0_u8; 8];
+            let failed = |error| LoadError::Map { name: "control", error };
+            sys::lookup(control.as_fd(), &abi::words([0]), &mut value).map_err(failed)?;
+            let [a, b, c, d, ..] = value;
+            let slot = if u32::from_ne_bytes([a, b, c, d]) == 0 { Slot::A } else { Slot::B };
+            installed = Installed::adopted(slot);
+        }
+        Self::with(maps, installed, capacity)
+    }
+
+    fn with(
+        maps: BTreeMap<&'static str, OwnedFd>,
+        installed: Installed,
+        capacity: Capacity,
+    ) -> Result<Self, LoadError> {
+        let mut patterns = BTreeMap::new();
+        for table in GROWING {
+            patterns.insert(table, object::inner_spec(table)?);
+        }
+        Ok(Self {
+            loaded: object::load(maps, capacity)?,
+            capacity,
+            patterns,
+            slots: BTreeMap::new(),
+            installed,
+            mode: Mode::default(),
+            links: Vec::new(),
+        })
+    }
+
+    /// Instructions of the program, and those that the verifier walked through, if it told.
+    #[must_use]
+    pub fn size(&self) -> (usize, Option<u64>) {
+        (self.loaded.size, self.loaded.verified)
+    }
+
+    /// Brings the tables up to date. Packets are judged by what was there or by `wanted`, by nothing in between.
+    ///
+    /// # Errors
+    /// [`PublishError`]; then packets are judged as before.
+    pub fn publish(&mut self, wanted: &NodeProgram) -> Result<Published, PublishError> {
+        let needed = sizes(wanted, self.capacity, MOST)?;
+        let fits = self.installed.current().is_some_and(|current| self.fits(current, needed));
+        let steps = match self.installed.in_place(wanted).filter(|_| fits) {
+            Some(steps) => steps,
+            None => {
+                let idle = self.installed.idle();
+                // Packets that still use the idle slot have seen the last switch but one.
+                sys::wait_for_packets().map_err(|error| PublishError::Table { table: "control", error })?;
+                if !self.fits(idle, needed) {
+                    self.make_room(idle, needed)?;
+                    self.installed.forget(idle);
+                }
+                self.forget_tallies(idle, wanted)?;
+                self.installed.by_switch(wanted)
+            }
+        };
+        self.carry_out(&steps, wanted)
+    }
+
+    /// Sets what an operator sets, at once.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn set_mode(&mut self, mode: Mode) -> io::Result<()> {
+        self.mode = mode;
+        self.installed.current().map_or(Ok(()), |current| self.write_control(current))
+    }
+
+    fn fits(&self, slot: Slot, needed: [usize; 4]) -> bool {
+        GROWING
+            .iter()
+            .zip(needed)
+            .all(|(table, needed)| self.slots.get(&(slot, *table)).is_some_and(|table| table.capacity >= needed))
+    }
+
+    /// What was counted for the reasons that a slot had before, if it gets others.
+    fn forget_tallies(&self, slot: Slot, wanted: &NodeProgram) -> Result<(), PublishError> {
+        let reasons = &wanted.generation.reasons;
+        if self.installed.program(slot).is_some_and(|held| held.generation.reasons == *reasons) {
+            return Ok(());
+        }
+        let failed = |error| PublishError::Table { table: "tallies", error };
+        let processors = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
+        let begin = self.capacity.first_reason(slot);
+        let keys: Vec<u8> = (begin..).take(reasons.len()).flat_map(u32::to_ne_bytes).collect();
+        let nothing = vec![0_u8; reasons.len() * processors * size_of::<[u64; 2]>()];
+        sys::update_batch(self.map("tallies").map_err(failed)?.as_fd(), &keys, &nothing, reasons.len()).map_err(failed)
+    }
+
+    /// Makes the tables of a slot anew, with room to grow.
+    fn make_room(&mut self, slot: Slot, needed: [usize; 4]) -> Result<(), PublishError> {
+        for (table, needed) in GROWING.into_iter().zip(needed) {
+            let failed = |error| PublishError::Table { table, error };
+            let capacity = (needed + needed / 2).clamp(64, MOST);
+            let Some(pattern) = self.patterns.get(table) else { continue };
+            let max_entries = u32::try_from(capacity).unwrap_or(u32::MAX);
+            let fd = sys::create_map(&MapSpec { max_entries, ..pattern.clone() }, None).map_err(failed)?;
+            if let Some(outer) = self.loaded.maps.get(table) {
+                let element = fd.as_raw_fd().to_ne_bytes();
+                sys::update(outer.as_fd(), &slot_number(slot).to_ne_bytes(), &element).map_err(failed)?;
+            }
+            self.slots.insert((slot, table), Table { fd, capacity });
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, steps: &[Step], wanted: &NodeProgram) -> Result<Published, PublishError> {
+        let mut batch: Vec<Write> = Vec::new();
+        let mut published = Published { writes: 0, switched: false };
+        for step in steps {
+            if step.op == MapOp::Switch {
+                published.writes += self.flush(step.slot, &mut batch)?;
+                self.write_control(step.slot).map_err(|error| PublishError::Table { table: "control", error })?;
+                published.switched = true;
+                continue;
+            }
+            for write in encode(&step.op, step.slot, self.capacity) {
+                let alike = |last: &Write| last.table == write.table && last.value.is_some() == write.value.is_some();
+                if batch.last().is_some_and(|last| !alike(last)) {
+                    published.writes += self.flush(step.slot, &mut batch)?;
+                }
+                batch.push(write);
+            }
+        }
+        if let Some(last) = steps.last() {
+            published.writes += self.flush(last.slot, &mut batch)?;
+        }
+        for step in steps {
+            self.installed.carry_out(step, wanted);
+        }
+        Ok(published)
+    }
+
+    /// Carries out writes to one table.
+    fn flush(&mut self, slot: Slot, batch: &mut Vec<Write>) -> Result<usize, PublishError> {
+        let writes = std::mem::take(batch);
+        let Some(first) = writes.first() else { return Ok(0) };
+        let name = first.table;
+        let failed = |error| PublishError::Table { table: name, error };
+        let of_slot = self.slots.get(&(slot, name)).map(|table| &table.fd);
+        let fd = match of_slot {
+            Some(fd) => fd.as_fd(),
+            None => self.map(name).map_err(failed)?.as_fd(),
+        };
+        let result = if first.value.is_none() {
+            writes.iter().try_for_each(|write| sys::delete(fd, &write.key))
+        } else if let [Write { key, value: Some(value), .. }] = writes.as_slice() {
+            sys::update(fd, key, value)
+        } else {
+            let keys: Vec<u8> = writes.iter().flat_map(|write| write.key.iter().copied()).collect();
+            let values: Vec<u8> = writes.iter().filter_map(|write| write.value.as_deref()).flatten().copied().collect();
+            sys::update_batch(fd, &keys, &values, writes.len())
+        };
+        if let Err(error) = result {
+            // Nobody knows what the slot holds now; packets do not use it.
+            self.installed.forget(slot);
+            self.slots.retain(|(of, _), _| *of != slot);
+            return Err(failed(error));
+        }
+        Ok(writes.len())
+    }
+
+    fn write_control(&self, slot: Slot) -> io::Result<()> {
+        let control = self.map("control")?;
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+        let flags = flag(self.mode.audit, abi::CONTROL_AUDIT)
+            | flag(self.mode.unknown_pods_pass, abi::CONTROL_UNKNOWN_PASS)
+            | flag(self.mode.log_allowed, abi::CONTROL_LOG_ALLOWED);
+        sys::update(control.as_fd(), &abi::words([0]), &abi::words([slot_number(slot), flags]))
+    }
+
+    /// What became of packets so far, by cause.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn causes(&self) -> io::Result<Vec<(Cause, Tally)>> {
+        let fd = self.map("causes")?.try_clone()?;
+        let map = MapData::from_fd(fd).map_err(io::Error::other)?;
+        let map: PerCpuArray<MapData, [u64; 2]> = Map::PerCpuArray(map).try_into().map_err(io::Error::other)?;
+        let tally = |cause: Cause| Ok((cause, sum(&map.get(&(cause as u32), 0).map_err(io::Error::other)?)));
+        Cause::ALL.into_iter().map(tally).collect()
+    }
+
+    /// What became of packets under the present policies, by the reason of a cell.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn tallies(&self) -> io::Result<Vec<(Reason, Tally)>> {
+        let current = self.installed.current().and_then(|slot| Some((slot, self.installed.program(slot)?)));
+        let Some((slot, program)) = current else { return Ok(Vec::new()) };
+        let begin = self.capacity.first_reason(slot);
+        let map = MapData::from_fd(self.map("tallies")?.try_clone()?).map_err(io::Error::other)?;
+        let map: PerCpuArray<MapData, [u64; 2]> = Map::PerCpuArray(map).try_into().map_err(io::Error::other)?;
+        let tally = |(id, reason): (ReasonId, &Reason)| {
+            let at = begin + u32::try_from(id.index()).map_err(io::Error::other)?;
+            Ok((reason.clone(), sum(&map.get(&at, 0).map_err(io::Error::other)?)))
+        };
+        program.generation.reasons.iter().map(tally).collect()
+    }
+
+    /// Why a recorded packet passed or not; `None` when its tables have been replaced since.
+    #[must_use]
+    pub fn reason(&self, record: &Record) -> Option<&Reason> {
+        let (slot, id) = record.reason;
+        self.installed.program(slot)?.generation.reasons.get(id)
+    }
+
+    /// The records of packets from now on.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn events(&self) -> io::Result<Events> {
+        Events::new(self.map("events")?.try_clone()?)
+    }
+
+    fn map(&self, name: &'static str) -> io::Result<&OwnedFd> {
+        self.loaded.maps.get(name).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Puts the program at its hooks in the network namespace of this thread. It stays there until this value is dropped.
+    /// Where others of its kind are, packets have to please all of them.
+    ///
+    /// # Errors
+    /// What the kernel said; `ResourceBusy` when every priority is taken.
+    pub fn attach(&mut self) -> io::Result<()> {
+        for (family, hook) in HOOKS {
+            let link = self.attach_at(family, hook)?;
+            self.links.push(link);
+        }
+        Ok(())
+    }
+
+    fn attach_at(&self, family: u32, hook: u32) -> io::Result<OwnedFd> {
+        for priority in PRIORITIES {
+            match sys::attach(self.loaded.program.as_fd(), family, hook, priority) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                result => return result,
+            }
+        }
+        let why = "four programs sit just before source translation already: other enforcers run here";
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, why))
+    }
+
+    /// Gives tables, program and links names, so that they outlive this process. Links that had the names before leave
+    /// their hooks: in between, packets have to please both programs.
+    ///
+    /// # Errors
+    /// What the kernel said, or the file system.
+    pub fn pin(&self, pins: &Pins) -> io::Result<()> {
+        let maps = self.loaded.maps.iter().map(|(name, fd)| (*name, fd.as_fd()));
+        pins.keep(maps, self.loaded.program.as_fd(), self.links.iter().map(|link| link.as_fd()))
+    }
+
+    /// Runs the program on an Ethernet frame as if it passed a hook: whether it passes, and the nanoseconds of one run.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn test(&self, frame: &[u8], hook: Hook, repeat: u32) -> io::Result<(bool, u32)> {
+        let state = hook.state(frame);
+        // What a socket sends has no Ethernet header yet.
+        let packet = if hook == Hook::LocalOut { frame.get(14..).unwrap_or_default() } else { frame };
+        let run = sys::test_run(self.loaded.program.as_fd(), packet, &state, repeat)?;
+        Ok((run.verdict == 1, run.nanoseconds))
+    }
+}
+
+/// Nanoseconds of one run of a program of the same kind that lets everything pass: what [`Datapath::test`] is compared
+/// with.
+///
+/// # Errors
+/// What the kernel said.
+pub fn test_empty(frame: &[u8], hook: Hook, repeat: u32) -> io::Result<u32> {
+    let program = object::load_empty().map_err(io::Error::other)?;
+    Ok(sys::test_run(program.as_fd(), frame, &hook.state(frame), repeat)?.nanoseconds)
+}
+
+impl Hook {
+    /// `struct nf_hook_state`: the hook, the family, and nothing of the rest.
+    fn state(self, frame: &[u8]) -> [u8; 48] {
+        let mut state = [0_u8; 48];
+        let family = if frame.get(12..14) == Some(&[0x86, 0xdd]) { 10 } else { 2 };
+        let hook = match self {
+            Self::LocalIn => 1,
+            Self::LocalOut => 3,
+            Self::PostRouting => 4,
+        };
+        for (byte, value) in state.iter_mut().zip([hook, family]) {
+            *byte = value;
+        }
+        state
+    }
+}
