@@ -13,11 +13,15 @@
 //! [`lower`](mod@policy_core::lower), and one of the two evaluators.
 
 pub mod discover;
+pub mod frame;
 pub mod ingress;
+pub mod netns;
+pub mod on_nodes;
 pub mod peer;
 pub mod pipeline;
 pub mod reach;
 pub mod report;
 pub mod route;
 pub mod service_flow;
+pub mod settled;
 pub mod validate;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tests::discover::{entries, parse};
+use tests::on_nodes::Evaluator;
 use tests::pipeline::{Backend, load};
 use tests::reach::run_case;
 
@@ -50,7 +51,7 @@ impl Examples {
         let case = json!({"name": "story", "ignoreSelf": true, "cluster": parse(cluster).unwrap(), "steps": steps});
         let case = serde_json::from_value(case).unwrap();
         for backend in Backend::ALL {
-            let outcome = run_case(backend, &case);
+            let outcome = run_case(&Evaluator::Cluster(backend), &case);
             assert!(outcome.passed(), "{backend:?}: {:#?}", outcome.differences);
         }
     }

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use enforcer::datapath::LoadError;
 use tests::discover::{self, CaseFile};
+use tests::on_nodes::Evaluator;
 use tests::pipeline::Backend;
 use tests::report::{Outcome, Report};
 use tests::{ingress, peer, reach, route, service_flow, validate};
@@ -16,10 +18,38 @@ use tests::{ingress, peer, reach, route, service_flow, validate};
 struct Arguments {
     /// Who answers.
     #[arg(long, value_enum, default_value = "compiled")]
-    backend: Backend,
+    backend: Asked,
     /// Case files, and folders of them.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
+}
+
+/// Who answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Asked {
+    /// The slow, obvious reference evaluator.
+    Spec,
+    /// Classes and tables.
+    Compiled,
+    /// The programs of all nodes, in Rust: policies alone.
+    NodeProgram,
+    /// The same in the kernel, by BPF_PROG_TEST_RUN: policies alone. Needs root.
+    Bpf,
+    /// The same at the hooks of nodes, by connections between network namespaces. Needs root.
+    Netns,
+}
+
+impl Asked {
+    /// The evaluator, and the one that also answers what is not about policies alone.
+    fn evaluators(self) -> Result<(Evaluator, Option<Backend>), LoadError> {
+        Ok(match self {
+            Self::Spec => (Evaluator::Cluster(Backend::Spec), Some(Backend::Spec)),
+            Self::Compiled => (Evaluator::Cluster(Backend::Compiled), Some(Backend::Compiled)),
+            Self::NodeProgram => (Evaluator::NodeProgram, None),
+            Self::Bpf => (Evaluator::bpf()?, None),
+            Self::Netns => (Evaluator::netns(), None),
+        })
+    }
 }
 
 fn main() -> ExitCode {
@@ -41,17 +71,18 @@ fn run(arguments: &Arguments, out: &mut impl Write, err: &mut impl Write) -> io:
         report.case(out, &Outcome::broken(path.display().to_string(), problem))?;
     }
     let mut other: Vec<&CaseFile> = Vec::new();
+    let (evaluator, backend) = arguments.backend.evaluators().map_err(io::Error::other)?;
     for file in &found.files {
-        match file.schema.as_str() {
-            "reach-case/v1" => report.case(out, &reach::run(arguments.backend, file))?,
-            "service-flow/v1" => report.case(out, &service_flow::run(arguments.backend, file))?,
-            "ingress-case/v1" => report.case(out, &ingress::run(arguments.backend, file))?,
-            "validate-cases/v1" => report.case(out, &validate::run(file))?,
-            "route-case/v1" => report.case(out, &route::run(arguments.backend, file))?,
-            "route-status/v1" => report.case(out, &route::run_status(file))?,
+        match (file.schema.as_str(), backend) {
+            ("reach-case/v1", _) => report.case(out, &reach::run(&evaluator, file))?,
+            ("service-flow/v1", Some(backend)) => report.case(out, &service_flow::run(backend, file))?,
+            ("ingress-case/v1", Some(backend)) => report.case(out, &ingress::run(backend, file))?,
+            ("validate-cases/v1", Some(_)) => report.case(out, &validate::run(file))?,
+            ("route-case/v1", Some(backend)) => report.case(out, &route::run(backend, file))?,
+            ("route-status/v1", Some(_)) => report.case(out, &route::run_status(file))?,
             // Objects for other cases.
-            "route-base/v1" => {}
-            "peer-case/v1" => match peer::run(arguments.backend, file) {
+            ("route-base/v1", Some(_)) => {}
+            ("peer-case/v1", Some(backend)) => match peer::run(backend, file) {
                 peer::PeerOutcome::Ran { outcome, left_out } => {
                     if let Some(left_out) = left_out {
                         report.left_out(left_out);

@@ -4,11 +4,12 @@ mod format;
 mod questions;
 mod state;
 
-use policy_core::model::{Cluster, Family, Flow, Judge, Judgement, Party, Profile, Protocol, Verdict};
+use policy_core::model::{Cluster, Family, Flow, Judgement, Party, Profile, Protocol, Verdict};
 use policy_core::snapshot::Effect;
 
 use crate::discover::CaseFile;
-use crate::pipeline::{Backend, Loaded, find_pod, load, party_at, with_judge};
+use crate::on_nodes::Evaluator;
+use crate::pipeline::{Loaded, find_pod, load, party_at};
 use crate::report::Outcome;
 
 pub use format::{Case, Expect, PortAsked};
@@ -17,17 +18,18 @@ pub use state::State;
 
 /// Runs one case.
 #[must_use]
-pub fn run(backend: Backend, file: &CaseFile) -> Outcome {
+pub fn run(evaluator: &Evaluator, file: &CaseFile) -> Outcome {
     match serde_json::from_value::<Case>(file.content.clone()) {
-        Ok(case) => run_case(backend, &case),
+        Ok(case) => run_case(evaluator, &case),
         Err(error) => Outcome::broken(file.path.display().to_string(), format!("not a reach-case file: {error}")),
     }
 }
 
 /// Runs one case that was read.
 #[must_use]
-pub fn run_case(backend: Backend, case: &Case) -> Outcome {
+pub fn run_case(evaluator: &Evaluator, case: &Case) -> Outcome {
     let mut outcome = Outcome { name: case.name.clone(), right: 0, asked: 0, remark: None, differences: Vec::new() };
+    let before = evaluator.asked_by_packets();
     let profile = match profile(case) {
         Ok(profile) => profile,
         Err(problem) => return Outcome::broken(case.name.clone(), problem),
@@ -52,15 +54,20 @@ pub fn run_case(backend: Backend, case: &Case) -> Outcome {
             outcome.differences.extend(obstacles.into_iter().map(|problem| format!("{title}: not asked: {problem}")));
             continue;
         }
-        with_judge(backend, &loaded.cluster, &profile, |judge| {
-            for question in &asked {
-                match answer(&loaded.cluster, judge, question) {
-                    Ok(()) => outcome.right += 1,
-                    Err(problem) => outcome.differences.push(format!("{title}: {question}: {problem}")),
+        match answers(evaluator, &loaded.cluster, &profile, &asked) {
+            Err(problem) => outcome.differences.push(format!("{title}: not asked: {problem}")),
+            Ok(answers) => {
+                for (question, answer) in asked.iter().zip(answers) {
+                    match answer {
+                        Ok(()) => outcome.right += 1,
+                        Err(problem) => outcome.differences.push(format!("{title}: {question}: {problem}")),
+                    }
                 }
             }
-        });
+        }
     }
+    let by_packets = evaluator.asked_by_packets().zip(before).map(|(now, before)| now - before);
+    outcome.remark = by_packets.map(|count| format!("{count} flows by packets"));
     outcome
 }
 
@@ -81,31 +88,52 @@ fn obstacles(loaded: &Loaded) -> Vec<String> {
     errors.chain(not_modelled).collect()
 }
 
-/// Asks one question in every family that both ends have; `Err` says how the answer differs.
-fn answer(cluster: &Cluster, judge: &dyn Judge, question: &Question) -> Result<(), String> {
+/// Asks all questions at once; an inner `Err` says how an answer differs.
+///
+/// # Errors
+/// Why none could be asked.
+fn answers(
+    evaluator: &Evaluator,
+    cluster: &Cluster,
+    profile: &Profile,
+    questions: &[Question],
+) -> Result<Vec<Result<(), String>>, String> {
+    let flows: Vec<Result<Vec<Flow>, String>> = questions.iter().map(|question| flows(cluster, question)).collect();
+    let all: Vec<Flow> = flows.iter().flatten().flatten().copied().collect();
+    let mut judgements = evaluator.judge_all(cluster, profile, &all)?.into_iter();
+    let mut answer = |(question, flows): (&Question, Result<Vec<Flow>, String>)| {
+        let flows = flows?;
+        let own: Vec<_> = judgements.by_ref().take(flows.len()).collect();
+        if flows.is_empty() {
+            // A name that the destination does not declare is no port that could be dialled.
+            return match question.expect {
+                Expect::Deny => Ok(()),
+                Expect::Allow => Err("wanted allow, and the destination declares no such port".to_owned()),
+            };
+        }
+        if own.len() < flows.len() {
+            return Err("it was not answered".to_owned());
+        }
+        flows.iter().zip(own).try_for_each(|(flow, judged)| compare(cluster, question.expect, flow.family, &judged?))
+    };
+    Ok(questions.iter().zip(flows).map(&mut answer).collect())
+}
+
+/// What one question asks: every family that both ends have, every number that its port has on the destination.
+fn flows(cluster: &Cluster, question: &Question) -> Result<Vec<Flow>, String> {
     let (source, destination) = (party(cluster, &question.from)?, party(cluster, &question.to)?);
     let families: Vec<_> = families(cluster, source, destination)
         .into_iter()
         .filter(|family| question.family.is_none_or(|wanted| wanted == *family))
         .collect();
-    let ports = ports(cluster, destination, question);
     if families.is_empty() {
         return Err("the two ends have no address family in common".to_owned());
     }
-    if ports.is_empty() {
-        // A name that the destination does not declare is no port that could be dialled.
-        return match question.expect {
-            Expect::Deny => Ok(()),
-            Expect::Allow => Err("wanted allow, and the destination declares no such port".to_owned()),
-        };
-    }
-    for family in families {
-        for port in &ports {
-            let flow = Flow::direct(source, destination, family, question.protocol, *port);
-            compare(cluster, question.expect, family, &judge.judge(&flow))?;
-        }
-    }
-    Ok(())
+    let ports = ports(cluster, destination, question);
+    let of_family = |family: Family| {
+        ports.iter().map(move |port| Flow::direct(source, destination, family, question.protocol, *port))
+    };
+    Ok(families.into_iter().flat_map(of_family).collect())
 }
 
 fn compare(cluster: &Cluster, expect: Expect, family: Family, judgement: &Judgement) -> Result<(), String> {

@@ -86,12 +86,28 @@ fn declared(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn unsafe_code_is_forbidden_everywhere() {
-    assert!(text("Cargo.toml").contains("unsafe_code = \"forbid\""));
-    for name in CRATES.iter().filter(|name| **name != "fuzz") {
+fn unsafe_code_is_forbidden_but_for_the_system_call() {
+    let lints = |manifest: &str, section: &str| -> Vec<String> {
+        let after = manifest.split_once(section).unwrap().1;
+        let lines = after.lines().skip(1).take_while(|line| !line.starts_with('['));
+        lines.filter(|line| line.contains('=')).map(str::to_owned).collect()
+    };
+    let workspace = text("Cargo.toml");
+    assert!(workspace.contains("unsafe_code = \"forbid\""));
+    for name in CRATES.iter().filter(|name| !["fuzz", "enforcer"].contains(*name)) {
         let manifest = text(format!("{name}/Cargo.toml"));
         assert!(manifest.contains("[lints]\nworkspace = true"), "{name} does not take the workspace's lints");
     }
+    // The enforcer has the same lints, but that a file can say why it needs unsafe code.
+    let enforcer = text("enforcer/Cargo.toml");
+    let rust: Vec<String> = lints(&workspace, "[workspace.lints.rust]");
+    let rust: Vec<String> = rust.into_iter().map(|line| line.replace("forbid", "deny")).collect();
+    assert_eq!(lints(&enforcer, "[lints.rust]"), rust);
+    assert_eq!(lints(&enforcer, "[lints.clippy]"), lints(&workspace, "[workspace.lints.clippy]"));
+    let word = ["unsafe", "_code"].concat();
+    let with: Vec<String> =
+        rust_files().iter().filter(|path| text(path).contains(&word)).map(|path| shown(path)).collect();
+    assert_eq!(with, ["enforcer/src/datapath/sys.rs", "tests/tests/tidy/files.rs"]);
     for path in rust_files() {
         let with = |line: &str| line.trim_start().starts_with("#[allow(");
         let line = text(&path).lines().position(with);

@@ -1,0 +1,64 @@
+//! Clusters in which every pod runs somewhere and has an address: what a node enforces needs both.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use policy_core::ids::{Id, NodeId, PodId};
+use policy_core::model::{Cluster, Family, LabelSet, Name, Node, NodeAddress, NodeAddressKind, PodState};
+
+/// The same cluster, with what it leaves out made up: a node for pods that have none, addresses for pods and nodes that
+/// have none, out of ranges that nobody uses.
+#[must_use]
+pub fn settled(cluster: Cluster) -> Cluster {
+    settled_on(cluster, 1)
+}
+
+/// The same, with so many nodes (at least one) if the cluster names none.
+#[must_use]
+pub fn settled_on(mut cluster: Cluster, nodes: usize) -> Cluster {
+    if cluster.nodes.is_empty() {
+        for number in 1..=nodes.max(1) {
+            cluster.nodes.push(node(&format!("node-{number}")));
+        }
+    }
+    let nodes = cluster.nodes.len();
+    let mut taken: BTreeSet<IpAddr> = cluster.pods.values().flat_map(|pod| addresses(pod.v4, pod.v6)).collect();
+    taken.extend(cluster.nodes.values().flat_map(|node| node.addresses.iter().map(|address| address.ip)));
+    let mut free =
+        (1_u32..).map(|number| Ipv4Addr::from(0x0a63_0000 + number)).filter(|ip| !taken.contains(&(*ip).into()));
+    for at in 0..nodes {
+        let node = cluster.nodes.at_mut(NodeId::from_index(at));
+        if node.source_addresses(Family::V4).is_empty() && node.source_addresses(Family::V6).is_empty() {
+            let ip = free.next().map(IpAddr::V4);
+            node.addresses.extend(ip.map(|ip| NodeAddress { kind: NodeAddressKind::Internal, ip }));
+        }
+    }
+    for at in 0..cluster.pods.len() {
+        let pod = cluster.pods.at_mut(PodId::from_index(at));
+        if pod.state == PodState::Finished {
+            continue;
+        }
+        pod.node.get_or_insert(NodeId::from_index(at % nodes));
+        if pod.is_unaddressed() && !pod.host_network {
+            pod.v4 = free.next();
+        }
+        pod.state = PodState::Live;
+    }
+    cluster
+}
+
+fn addresses(v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) -> impl Iterator<Item = IpAddr> {
+    v4.map(IpAddr::V4).into_iter().chain(v6.map(IpAddr::V6))
+}
+
+fn node(name: &str) -> Node {
+    Node {
+        name: Name::from(name),
+        labels: LabelSet::default(),
+        addresses: Vec::new(),
+        zone: None,
+        pod_cidrs: Vec::new(),
+        is_written: false,
+        span: None,
+    }
+}

@@ -1,0 +1,145 @@
+//! The program in the kernel judges packets as its model does, and as the reference does. Needs root and a kernel with
+//! `BPF_PROG_TYPE_NETFILTER`.
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bytes;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::net::IpAddr;
+
+use enforcer::datapath::{Capacity, Datapath};
+use fixtures::strategy::{Case, case, tiered_case};
+use policy_core::analysis::Analysis;
+use policy_core::model::profile::{EgressServiceView, HostNetworkPods, LocalSnatView};
+use policy_core::model::{Family, Judge, Profile, Protocol, Verdict};
+use policy_core::node_program::{Decision, HostSide, NodeProgram, NodePrograms, Packet, Transport};
+use policy_core::spec::Spec;
+use proptest::prop_assert_eq;
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tests::frame::passes;
+use tests::settled::settled;
+
+/// The kernel's program; a kernel that does not take it fails the test.
+fn datapath() -> Datapath {
+    match Datapath::load(Capacity::default()) {
+        Ok(datapath) => datapath,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn as_enforced(profile: &Profile) -> Profile {
+    Profile {
+        hostnetwork_pods: HostNetworkPods::AsNode,
+        egress_service_view: Some(EgressServiceView::PostDnat),
+        local_snat_view: LocalSnatView::Client,
+        sctp_policy: true,
+        ..profile.clone()
+    }
+}
+
+/// At most this many packets are asked about one node of one case.
+const PACKETS: usize = 600;
+
+/// Packets between the pods of a node and all addresses that stand in its tables or at the edges of its ranges, on ports
+/// of every class.
+fn grid(program: &NodeProgram) -> Vec<Packet> {
+    let local = program.ends.iter().filter(|(_, end)| end.local).map(|(ip, _)| *ip);
+    let local: Vec<IpAddr> = local.collect();
+    let mut others: BTreeSet<IpAddr> = program.ends.keys().copied().collect();
+    for (net, _) in &program.generation.blocks {
+        others.extend([net.network(), net.broadcast()]);
+    }
+    let of_sample = |sample: Option<(Protocol, u16)>| {
+        sample.map_or(Transport::Other, |(protocol, port)| Transport::Port(protocol, port))
+    };
+    let transports: Vec<Transport> = program.generation.ports.samples().map(of_sample).collect();
+    let mut packets = Vec::new();
+    for here in &local {
+        for there in others.iter().filter(|ip| Family::of(**ip) == Family::of(*here)) {
+            for transport in &transports {
+                let packet = |source, destination, host| Packet { source, destination, transport: *transport, host };
+                packets.push(packet(*here, *there, HostSide::Neither));
+                packets.push(packet(*there, *here, HostSide::Neither));
+                packets.push(packet(*here, *there, HostSide::Destination));
+                packets.push(packet(*there, *here, HostSide::Source));
+            }
+        }
+    }
+    let stride = packets.len() / PACKETS + 1;
+    packets.into_iter().step_by(stride).collect()
+}
+
+fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {
+    let datapath = RefCell::new(datapath());
+    let asked = Cell::new(0_u64);
+    let counts: RefCell<BTreeMap<bool, u64>> = RefCell::default();
+    let cases_wanted = env::var("PORTOLAN_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
+    let config = Config { cases: cases_wanted, failure_persistence: None, max_shrink_iters: 512, ..Config::default() };
+    let mut seed = [0x5a; 32];
+    for (byte, given) in seed.iter_mut().zip(env::var("PORTOLAN_SEED").unwrap_or_default().bytes()) {
+        *byte = given;
+    }
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    let result = runner.run(cases, |case| {
+        let profile = as_enforced(&case.profile);
+        let analysis = Analysis::new(settled(case.cluster.clone()), profile.clone());
+        let spec = Spec::new(&analysis.cluster, &profile);
+        let programs = NodePrograms::build(&analysis).unwrap();
+        let mut datapath = datapath.borrow_mut();
+        for node in analysis.cluster.nodes.ids() {
+            let program = programs.get(node).unwrap();
+            datapath.publish(program).unwrap();
+            for packet in grid(program) {
+                let wanted = program.judge(&packet, false);
+                prop_assert_eq!(
+                    passes(&datapath, &packet).unwrap(),
+                    wanted == Decision::Pass,
+                    "{:?} {:?} {:?}",
+                    packet,
+                    wanted,
+                    datapath.causes().unwrap()
+                );
+                *counts.borrow_mut().entry(wanted == Decision::Pass).or_default() += 1;
+                asked.set(asked.get() + 1);
+            }
+            for flow in &case.flows {
+                // What one node alone decides must be what the reference says.
+                let Ok(packets) = programs.packets(&analysis, flow) else { continue };
+                let [(at, packet)] = packets.as_slice() else { continue };
+                if *at != node || programs.judge(&analysis, flow).is_err() {
+                    continue;
+                }
+                let wanted = spec.judge(flow).verdict;
+                if matches!(wanted, Verdict::Allowed | Verdict::Denied) {
+                    prop_assert_eq!(passes(&datapath, packet).unwrap(), wanted == Verdict::Allowed, "{:?}", flow);
+                    asked.set(asked.get() + 1);
+                }
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    // Both tests together ask 100,000 questions and more.
+    assert!(cases_wanted < usual || asked.get() >= 50_000, "only {} questions", asked.get());
+    let counts = counts.into_inner();
+    for passed in [true, false] {
+        assert!(counts.get(&passed).copied().unwrap_or_default() * 5 >= counts.values().sum(), "{counts:?}");
+    }
+}
+
+#[test]
+#[ignore = "loads a program into the kernel: needs root; ./test runs it"]
+fn the_kernel_judges_as_the_model_and_the_reference_do() {
+    agree(120, &case(48));
+}
+
+#[test]
+#[ignore = "loads a program into the kernel: needs root; ./test runs it"]
+fn the_kernel_judges_tiers_as_the_model_and_the_reference_do() {
+    agree(80, &tiered_case(48));
+}

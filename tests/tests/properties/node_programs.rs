@@ -1,0 +1,138 @@
+//! The reference evaluator and the programs of all nodes let the same flows through.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use fixtures::strategy::{Case, case, tiered_case};
+use policy_core::analysis::Analysis;
+use policy_core::ids::{Id as _, PodId};
+use policy_core::model::profile::{EgressServiceView, HostNetworkPods, LocalSnatView};
+use policy_core::model::{Cluster, Judge, PodState, Profile, Protocol, Verdict};
+use policy_core::node_program::{HostSide, Installed, MapOp, NodeProgram, NodePrograms, Packet, Transport};
+use policy_core::spec::Spec;
+use proptest::prelude::any;
+use proptest::prop_assert_eq;
+use proptest::sample::Index;
+use proptest::strategy::Strategy;
+use tests::settled::settled;
+
+use super::support::check;
+
+/// The knobs of a case, with those set that the place of the hook decides (NP-17, NP-22, NP-23, NP-24).
+fn as_enforced(profile: &Profile) -> Profile {
+    Profile {
+        hostnetwork_pods: HostNetworkPods::AsNode,
+        egress_service_view: Some(EgressServiceView::PostDnat),
+        local_snat_view: LocalSnatView::Client,
+        sctp_policy: true,
+        ..profile.clone()
+    }
+}
+
+fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {
+    let counts: RefCell<BTreeMap<Option<Verdict>, u64>> = RefCell::default();
+    check(usual, cases, |case| {
+        let profile = as_enforced(&case.profile);
+        let cluster = settled(case.cluster.clone());
+        let analysis = Analysis::new(cluster, profile.clone());
+        let spec = Spec::new(&analysis.cluster, &profile);
+        let programs = NodePrograms::build(&analysis).unwrap();
+        for flow in &case.flows {
+            let Ok(verdict) = programs.judge(&analysis, flow) else {
+                *counts.borrow_mut().entry(None).or_default() += 1;
+                continue;
+            };
+            let wanted = spec.judge(flow);
+            match wanted.verdict {
+                Verdict::Allowed | Verdict::Denied => {
+                    *counts.borrow_mut().entry(Some(verdict)).or_default() += 1;
+                    prop_assert_eq!(verdict, wanted.verdict, "{:?}: {:?}", flow, wanted);
+                }
+                // What nobody decides, the node does not let through.
+                _ => prop_assert_eq!(verdict, Verdict::Denied, "{:?}: {:?}", flow, wanted),
+            }
+        }
+        Ok(())
+    });
+    let counts = counts.into_inner();
+    let total: u64 = counts.values().sum();
+    for verdict in [Verdict::Allowed, Verdict::Denied] {
+        let count = counts.get(&Some(verdict)).copied().unwrap_or_default();
+        assert!(count * 5 >= total, "too few flows are {verdict}: {counts:?}");
+    }
+}
+
+#[test]
+fn spec_and_node_programs_agree_on_random_flows() {
+    agree(600, &case(48));
+}
+
+#[test]
+fn spec_and_node_programs_agree_where_cluster_wide_policies_meet_few_others() {
+    agree(400, &tiered_case(48));
+}
+
+/// Packets between all addresses that two programs know.
+fn packets(programs: &[&NodeProgram]) -> Vec<Packet> {
+    let mut addresses: BTreeSet<IpAddr> = programs.iter().flat_map(|program| program.ends.keys().copied()).collect();
+    let blocks = programs.iter().flat_map(|program| &program.generation.blocks);
+    addresses.extend(blocks.map(|(net, _)| net.network()));
+    let mut packets = Vec::new();
+    for (at, source) in addresses.iter().enumerate() {
+        for destination in addresses.iter().filter(|ip| ip.is_ipv4() == source.is_ipv4()) {
+            let port = [1, 80, 443, 8080, 65535][(at + packets.len()) % 5];
+            let transport = Transport::Port(Protocol::Tcp, port);
+            packets.push(Packet { source: *source, destination: *destination, transport, host: HostSide::Neither });
+        }
+    }
+    let stride = packets.len() / 40 + 1;
+    packets.into_iter().step_by(stride).collect()
+}
+
+#[test]
+fn every_step_of_a_reconciliation_judges_as_before_or_as_after() {
+    let switched = RefCell::new(0_u32);
+    let in_place = RefCell::new(0_u32);
+    check(40, &(case(1), case(1), case(1), any::<Index>()), |(a, b, c, drop)| {
+        let program = |cluster: Cluster| {
+            let analysis = Analysis::new(settled(cluster), Profile::preset("portolan").unwrap());
+            let first = analysis.cluster.nodes.ids().next().unwrap();
+            NodeProgram::build(&analysis, first).unwrap()
+        };
+        // Unlike clusters, and one that lacks a single pod of the one before.
+        let mut fewer = c.cluster.clone();
+        let pods = fewer.pods.len();
+        if pods > 0 {
+            fewer.pods.at_mut(PodId::from_index(drop.index(pods))).state = PodState::Finished;
+        }
+        let wanted = [a.cluster.clone(), b.cluster.clone(), c.cluster.clone(), fewer, a.cluster.clone()].map(program);
+        let mut installed = Installed::default();
+        let mut before: Option<&NodeProgram> = None;
+        for program in &wanted {
+            let asked = packets(&before.into_iter().chain([program]).collect::<Vec<_>>());
+            let steps = installed.reconcile(program);
+            let last = steps.len();
+            let switches = steps.iter().any(|step| step.op == MapOp::Switch);
+            *if switches { &switched } else { &in_place }.borrow_mut() += 1;
+            for (done, step) in steps.iter().enumerate() {
+                installed.carry_out(step, program);
+                for packet in &asked {
+                    let now = installed.judge(packet, false);
+                    let wanted = if done + 1 == last { Some(program) } else { before };
+                    prop_assert_eq!(
+                        now,
+                        wanted.map(|program| program.judge(packet, false)),
+                        "step {}: {:?}",
+                        done,
+                        step
+                    );
+                }
+            }
+            prop_assert_eq!(installed.reconcile(program), Vec::new());
+            before = Some(program);
+        }
+        Ok(())
+    });
+    assert!(*switched.borrow() > 0 && *in_place.borrow() > 0, "{switched:?} {in_place:?}");
+}

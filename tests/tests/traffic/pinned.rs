@@ -1,0 +1,125 @@
+//! The binary on its node: what it reports, what outlives it, what it takes over.
+
+use std::thread;
+use std::time::Duration;
+
+use policy_core::model::Protocol::{Tcp, Udp};
+use tests::netns::{Dial, Place};
+
+use super::agent::{Agent, Workplace, kill_after, run, run_well};
+use super::stage::{BOTH, DB, FAR, NEAR, ONE, Stage, V, WEB, at, policy, within};
+use super::stream::Streams;
+
+fn admit(app: &str) -> String {
+    policy("web", "web", &format!("ingress: [{{from: [{{podSelector: {{matchLabels: {{app: {app}}}}}}}]}}]"))
+}
+
+fn grid(open: &[Place], closed: &[Place]) -> Vec<(Dial, bool)> {
+    let dials = |places: &[Place], wanted| {
+        let both = |from: &Place| BOTH.map(|family| (Stage::dial(*from, at(WEB, family, 80), Tcp), wanted));
+        places.iter().flat_map(both).collect::<Vec<_>>()
+    };
+    [dials(open, true), dials(closed, false)].concat()
+}
+
+/// Milliseconds after which an agent is killed.
+const MOMENTS: [u64; 14] = [4, 8, 12, 16, 20, 25, 30, 40, 50, 60, 80, 100, 140, 180];
+
+#[test]
+#[ignore = "makes network namespaces and sends packets: needs root; ./test runs it"]
+fn audit_reports_and_drops_nothing() {
+    within(90, || {
+        let (stage, place) = (Stage::bare(false), Workplace::new());
+        let manifests = place.manifests(&admit("near"));
+        let agent = Agent::start(&stage, ONE, &manifests, &["--audit", "--pins", place.pins()]);
+        stage.expect(&grid(&[NEAR, FAR, DB, Place::Outside, ONE], &[]));
+        let line = agent.wait_for("would drop shop/far -> shop/web TCP 80");
+        assert!(line.contains("shop/web is isolated for ingress by shop/web"), "{line}");
+        agent.wait_for("would drop 2001:db8::9 -> shop/web TCP 80");
+        let lines = agent.lines();
+        assert!(!lines.iter().any(|line| line.starts_with("drop") || line.contains("shop/near ->")), "{lines:?}");
+        drop(agent);
+
+        let agent = Agent::start(&stage, ONE, &manifests, &["--pins", place.pins()]);
+        stage.expect(&grid(&[NEAR, ONE], &[FAR, DB, Place::Outside]));
+        let line = agent.wait_for("drop shop/db -> shop/web TCP 80");
+        assert!(line.starts_with("drop"), "{line}");
+        drop(agent);
+        // It sat at the hooks for as long as it lived.
+        stage.expect(&grid(&[NEAR, FAR, DB], &[]));
+    });
+}
+
+#[test]
+#[ignore = "makes network namespaces and sends packets: needs root; ./test runs it"]
+fn what_is_pinned_outlives_its_agents_and_the_next_one_takes_it_over() {
+    within(120, || {
+        let (stage, place) = (Stage::bare(false), Workplace::new());
+        let pins = place.pins();
+        let detach = |policies: &str| {
+            let manifests = place.manifests(policies);
+            run_well(&stage, ONE, &["apply", "--node", "one", "-f", &manifests, "--pins", pins, "--detach"])
+        };
+        assert!(detach(&admit("near")).contains("pinned below"));
+        stage.expect(&grid(&[NEAR, ONE], &[FAR, DB, Place::Outside]));
+
+        let open = BOTH.map(|family| (NEAR, at(WEB, family, 80)));
+        let closed = [(FAR, at(WEB, V::Four, 80)), (DB, at(WEB, V::Six, 81))];
+        let streams = Streams::start(&stage, &open, &closed);
+        let manifests = place.manifests(&admit("near"));
+        for _ in 0..4 {
+            let agent = Agent::start(&stage, ONE, &manifests, &["--pins", pins]);
+            agent.wait_for("packets have to please both");
+            thread::sleep(Duration::from_millis(100));
+            agent.kill();
+            thread::sleep(Duration::from_millis(100));
+        }
+        // Others end in the middle of what they do.
+        for after in MOMENTS {
+            kill_after(&stage, after, &["apply", "--node", "one", "-f", &manifests, "--pins", pins, "--detach"]);
+        }
+        detach(&admit("near"));
+        streams.end(100);
+
+        // The next one has other policies, and what both admit goes on.
+        let both = policy("other", "web", "ingress: [{from: [{podSelector: {matchLabels: {app: db}}}]}]");
+        let open = [(NEAR, at(WEB, V::Four, 80))];
+        let streams = Streams::start(&stage, &open, &[(FAR, at(WEB, V::Six, 80))]);
+        detach(&(admit("near") + &both));
+        detach(&admit("near"));
+        detach(&(admit("near") + &both));
+        streams.end(20);
+        stage.expect(&grid(&[NEAR, DB, ONE], &[FAR, Place::Outside]));
+        detach(&admit("far"));
+        stage.expect(&grid(&[FAR, ONE], &[NEAR, DB, Place::Outside]));
+        let status = run_well(&stage, ONE, &["status", "--pins", pins]);
+        assert!(status.contains("policy"), "{status}");
+
+        run_well(&stage, ONE, &["cleanup", "--pins", pins]);
+        stage.expect(&grid(&[NEAR, FAR, DB, Place::Outside], &[]));
+        stage.answered(&[Stage::dial(DB, at(WEB, V::Four, 80), Udp)]);
+        assert_eq!(run(&stage, ONE, &["status", "--pins", pins]).status.code(), Some(1));
+    });
+}
+
+#[test]
+#[ignore = "makes network namespaces and sends packets: needs root; ./test runs it"]
+fn an_agent_that_was_killed_while_it_pinned_leaves_nothing_that_stops_the_next_one() {
+    within(120, || {
+        let stage = Stage::bare(false);
+        for after in MOMENTS {
+            let place = Workplace::new();
+            let manifests = place.manifests(&admit("near"));
+            let arguments = ["apply", "--node", "one", "-f", &manifests, "--pins", place.pins(), "--detach"];
+            kill_after(&stage, after, &arguments);
+            run_well(&stage, ONE, &arguments);
+            stage.expect(&grid(&[NEAR], &[DB]));
+            // The tables that were pinned are those that packets use.
+            let status = run_well(&stage, ONE, &["status", "--pins", place.pins()]);
+            assert!(status.contains("policy"), "{status}");
+            place.manifests(&admit("db"));
+            run_well(&stage, ONE, &arguments);
+            stage.expect(&grid(&[DB], &[NEAR]));
+        }
+    });
+}
