@@ -52,8 +52,11 @@ int portolan(struct bpf_nf_ctx *ctx)
 	if (!held || dynptr_from_skb(skb, 0, &packet))
 		return DROP;
 	/* Read at once: both halves belong to one generation. */
-	__u64 both = *(volatile __u64 *)held;
-	struct control now = { .slot = (__u32)both, .flags = (__u32)(both >> 32) };
+	union {
+		__u64 both;
+		struct control control;
+	} read = { .both = *(volatile __u64 *)held };
+	struct control now = read.control;
 
 	if (hook != HOOK_POSTROUTING && hook != HOOK_LOCAL_IN && hook != HOOK_LOCAL_OUT)
 		return ACCEPT;
