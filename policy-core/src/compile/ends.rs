@@ -7,9 +7,11 @@ use rustc_hash::FxHashMap;
 
 use crate::compile::ports::PortTable;
 use crate::compile::table::{IsolationProfile, Term};
-use crate::compile::{AddressClassId, ClassId, Column, Compiled, PeersId, PortTableId, ProfileId, no_sctp, of_family};
+use crate::compile::{
+    AddressClassId, ClassId, Column, Compiled, PeersId, PortExprId, PortTableId, ProfileId, no_sctp, of_family,
+};
 use crate::ids::{NodeId, PodId};
-use crate::model::{Direction, End, Family, Hit, PortSet, Protocol};
+use crate::model::{Direction, End, Family, Hit, PortSet, Protocol, RuleRef};
 
 /// What policies know of an end that has an address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -43,6 +45,9 @@ impl Heard {
         found.map_or(Hit::No, |(_, hit)| *hit)
     }
 }
+
+/// Which of some ports each list of ports has, by the ports that names stand for.
+pub(crate) type Listed = FxHashMap<(PortExprId, Option<PortTableId>), Vec<bool>>;
 
 /// The peer lists that some subjects have, and which ends they tell apart.
 #[derive(Debug)]
@@ -158,6 +163,45 @@ impl Compiled {
             }
         };
         self.weigh(profile, &hit, subject.exempt.then_some("NP-19"))
+    }
+
+    /// The first rule that admits each of many ports, where nothing but NetworkPolicies acts and nothing is in doubt; `None`
+    /// elsewhere. `known` remembers which of the ports each list of ports has.
+    pub(crate) fn admitting(
+        &self,
+        subject: &Subject,
+        heard: &Heard,
+        ports: &[Option<(Protocol, u16)>],
+        known: &mut Listed,
+    ) -> Option<Vec<Option<RuleRef>>> {
+        let profile = self.profile_of(subject);
+        let has_tiers =
+            [profile.admin, profile.baseline].into_iter().any(|chain| !self.table.chains.at(chain).is_empty());
+        let is_sure = heard.peers.iter().all(|(_, hit)| *hit == Hit::Yes);
+        if has_tiers || !is_sure || subject.exempt || !self.sctp_policy {
+            return None;
+        }
+        let names = subject.names.or(heard.names);
+        let table = self.table_of(names);
+        // A name that stands for several numbers may be in doubt (NP-16).
+        if table.is_some_and(|table| table.entries().iter().any(|(_, value)| !value.possible.is_empty())) {
+            return None;
+        }
+        let mut admitting: Vec<Option<RuleRef>> = vec![None; ports.len()];
+        for (rule, term) in profile.rules.iter().filter(|(_, term)| heard.of(term.peers) == Hit::Yes) {
+            let listed = known.entry((term.ports, names)).or_insert_with(|| {
+                let set = self.table.ports.at(term.ports).resolve(table).certain;
+                let has = |port: &Option<(Protocol, u16)>| match port {
+                    Some((protocol, number)) => set.contains(*protocol, *number),
+                    None => set.is_all(),
+                };
+                ports.iter().map(has).collect()
+            });
+            for (by, _) in admitting.iter_mut().zip(listed).filter(|(by, listed)| **listed && by.is_none()) {
+                *by = Some(*rule);
+            }
+        }
+        Some(admitting)
     }
 
     /// The sets of ports between which the subject's policies tell, whoever the other end is.

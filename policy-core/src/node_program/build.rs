@@ -7,11 +7,11 @@ use rustc_hash::FxHashMap;
 
 use crate::analysis::Analysis;
 use crate::compile::ClassId;
-use crate::compile::ends::{EndKey, Heard, Hearing, Signature, Subject};
+use crate::compile::ends::{EndKey, Heard, Hearing, Listed, Signature, Subject};
 use crate::compile::interner::Interner;
 use crate::ids::{Id, IdVec, NodeId};
 use crate::model::profile::{EgressServiceView, Exemption, HostNetworkPods, LocalSnatView};
-use crate::model::{AddressSet, Direction, Family, Knob, Outcome, PodState, premise};
+use crate::model::{AddressSet, Direction, Family, Knob, Outcome, PodState, RuleRef, premise};
 use crate::node_program::{
     Cell, ColumnId, Endpoint, Generation, Identity, IdentityId, NodeProgram, PortClasses, Reason, ReasonId, RowId,
     Side, SubjectId,
@@ -199,6 +199,8 @@ struct Tables<'a> {
     column_of: FxHashMap<Signature, ColumnId>,
     /// When all subjects are there: what tells ends apart for them.
     hearing: Hearing,
+    /// Which of the port classes each list of ports has.
+    listed: Listed,
     reasons: Interner<ReasonId, Reason>,
 }
 
@@ -215,6 +217,7 @@ impl<'a> Tables<'a> {
             columns: Interner::default(),
             column_of: FxHashMap::default(),
             hearing: analysis.compiled.hearing(std::iter::empty()),
+            listed: Listed::default(),
             reasons: Interner::default(),
         }
     }
@@ -262,12 +265,30 @@ impl<'a> Tables<'a> {
             return *known;
         }
         let samples: Vec<_> = self.ports.samples().collect();
-        let cells = samples.into_iter().map(|port| {
-            let answer = compiled.answer(subject, &heard, port);
-            let reason = self.reasons.intern(Reason::of(cluster, &answer));
-            Cell { allow: answer.outcome == Outcome::Allowed, reason }
-        });
-        let cells: Vec<Cell> = cells.collect();
+        let admitting = compiled.admitting(subject, &heard, &samples, &mut self.listed);
+        // Where one rule admits, or none does, one answer is as good as the other.
+        let mut by_rule: FxHashMap<RuleRef, Cell> = FxHashMap::default();
+        let mut refused: Option<Cell> = None;
+        let mut cells: Vec<Cell> = Vec::with_capacity(samples.len());
+        for (at, port) in samples.iter().enumerate() {
+            let by = admitting.as_ref().and_then(|admitting| admitting.get(at).copied());
+            let known = match by {
+                Some(Some(rule)) => by_rule.get(&rule).copied(),
+                Some(None) => refused,
+                None => None,
+            };
+            let cell = known.unwrap_or_else(|| {
+                let answer = compiled.answer(subject, &heard, *port);
+                let reason = self.reasons.intern(Reason::of(cluster, &answer));
+                Cell { allow: answer.outcome == Outcome::Allowed, reason }
+            });
+            match by {
+                Some(Some(rule)) => drop(by_rule.insert(rule, cell)),
+                Some(None) => refused = Some(cell),
+                None => {}
+            }
+            cells.push(cell);
+        }
         let row = self.rows.intern(cells);
         self.row_of.insert((id, heard), row);
         row
