@@ -12,6 +12,7 @@
 //! Every case goes the way that a user's files go: text, [`manifest::read`](policy_core::manifest::read),
 //! [`lower`](mod@policy_core::lower), and one of the two evaluators.
 
+pub mod command;
 pub mod discover;
 pub mod frame;
 pub mod ingress;
@@ -19,6 +20,7 @@ pub mod netns;
 pub mod on_nodes;
 pub mod peer;
 pub mod pipeline;
+pub mod property;
 pub mod reach;
 pub mod report;
 pub mod route;

@@ -1,10 +1,11 @@
-//! Clusters in which every pod runs somewhere and has an address: what a node enforces needs both.
+//! Clusters in which every pod runs somewhere and has an address, and profiles that a node can enforce.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use policy_core::ids::{Id, NodeId, PodId};
-use policy_core::model::{Cluster, Family, LabelSet, Name, Node, NodeAddress, NodeAddressKind, PodState};
+use policy_core::model::profile::{EgressServiceView, HostNetworkPods, LocalSnatView};
+use policy_core::model::{Cluster, Family, LabelSet, Name, Node, NodeAddress, NodeAddressKind, PodState, Profile};
 
 /// The same cluster, with what it leaves out made up: a node for pods that have none, addresses for pods and nodes that
 /// have none, out of ranges that nobody uses.
@@ -45,6 +46,18 @@ pub fn settled_on(mut cluster: Cluster, nodes: usize) -> Cluster {
         pod.state = PodState::Live;
     }
     cluster
+}
+
+/// The profile, with those knobs set that the place of the hook decides (NP-17, NP-22, NP-23, NP-24).
+#[must_use]
+pub fn as_enforced(profile: &Profile) -> Profile {
+    Profile {
+        hostnetwork_pods: HostNetworkPods::AsNode,
+        egress_service_view: Some(EgressServiceView::PostDnat),
+        local_snat_view: LocalSnatView::Client,
+        sctp_policy: true,
+        ..profile.clone()
+    }
 }
 
 fn addresses(v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) -> impl Iterator<Item = IpAddr> {

@@ -5,21 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use simulator::Streams;
-
-fn run(words: &[&str], stdin: &str) -> (String, String) {
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let streams = Streams {
-        stdin: &mut stdin.as_bytes(),
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-        stdout_colour: false,
-        stderr_colour: false,
-        stderr_terminal: false,
-    };
-    simulator::run(std::iter::once(&"portolan").chain(words).map(Into::into), streams);
-    (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
+use tests::command::portolan;
 
 /// Asks both about every pair; how many got each verdict, `error` among them.
 fn compare(
@@ -38,7 +24,7 @@ fn compare(
         None => json!({"from": from, "to": to}).to_string(),
     });
     let questions = questions.collect::<Vec<String>>().join("\n");
-    let (answers, _) = run(&[&["batch"], options.as_slice()].concat(), &questions);
+    let answers = portolan([&["batch"], options.as_slice()].concat(), &questions).stdout;
     let answers: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(answers.len(), pairs.len());
     let mut counts = BTreeMap::new();
@@ -46,8 +32,8 @@ fn compare(
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let asked = format!("{to}{port}");
         let question = [&["can", from, &asked, "-o", "json"], options.as_slice()].concat();
-        let (document, error) = run(&question, "");
-        let word = match serde_json::from_str::<Value>(&document) {
+        let said = portolan(&question, "");
+        let word = match serde_json::from_str::<Value>(&said.stdout) {
             Ok(document) => {
                 assert_eq!(
                     (&answer["verdict"], &answer["rule"]),
@@ -57,9 +43,9 @@ fn compare(
                 answer["verdict"].as_str().unwrap().to_owned()
             }
             // `can` refuses what has neither a pod nor a node at an end; a line says that nothing leads there.
-            Err(_) if error.contains("there is nothing to ask") => "no-route".to_owned(),
+            Err(_) if said.stderr.contains("there is nothing to ask") => "no-route".to_owned(),
             Err(_) => {
-                assert!(answer.get("error").is_some(), "{question:?}: {error}\n{answer:#}");
+                assert!(answer.get("error").is_some(), "{question:?}: {}\n{answer:#}", said.stderr);
                 "error".to_owned()
             }
         };

@@ -8,10 +8,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use simulator::{Streams, run};
+use tests::command::{Said, portolan};
 
 /// Asked of every good case besides its own commands.
 const ALWAYS: [&str; 1] = ["list"];
@@ -70,28 +69,16 @@ fn commands(case: &str) -> Vec<String> {
 /// Runs one command line in the corpus folder, so that paths are short and the same everywhere.
 fn transcript(case: &str, line: &str) -> String {
     let (line, stdin) = line.split_once(" <<< ").unwrap_or((line, ""));
-    let mut words: Vec<String> =
-        std::iter::once("portolan").chain(line.split_whitespace()).map(str::to_owned).collect();
+    let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     if !words.iter().any(|word| word == "-f") {
         let manifests = format!("{case}/manifests");
         let folder = if Path::new(&manifests).is_dir() { manifests } else { case.to_owned() };
         words.extend(["-f".to_owned(), folder]);
     }
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let exit = run(
-        words.iter().map(Into::into),
-        Streams {
-            stdin: &mut Cursor::new(format!("{}\n", stdin.replace(" ;; ", "\n"))),
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-            stdout_colour: false,
-            stderr_colour: false,
-            stderr_terminal: false,
-        },
-    );
-    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    let stdin = format!("{}\n", stdin.replace(" ;; ", "\n"));
+    let Said { exit, stdout, stderr } = portolan(&words, &stdin);
     let asked = words.join(" ");
-    format!("$ {asked}\n{stdout}---- stderr ----\n{stderr}---- exit {} ----\n", exit.code())
+    format!("$ portolan {asked}\n{stdout}---- stderr ----\n{stderr}---- exit {} ----\n", exit.code())
 }
 
 /// A file name for a command line.

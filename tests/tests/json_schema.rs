@@ -5,8 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
+use simulator::Exit;
 use simulator::dto::schema::{KINDS, schema};
-use simulator::{Exit, Streams};
+use tests::command::{Said, portolan};
 
 const CLUSTER: &str = r#"
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}
@@ -32,19 +33,8 @@ fn root() -> PathBuf {
 
 /// Runs a command line on `CLUSTER` in `-f -`, or with questions on standard input.
 fn run(line: &str, stdin: &str) -> (Exit, String) {
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let streams = Streams {
-        stdin: &mut stdin.as_bytes(),
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-        stdout_colour: false,
-        stderr_colour: false,
-        stderr_terminal: false,
-    };
-    let args = std::iter::once("portolan").chain(line.split_whitespace()).map(Into::into);
-    let exit = simulator::run(args, streams);
-    let stdout = String::from_utf8(stdout).unwrap();
-    assert!(!stdout.is_empty(), "{line}: {}", String::from_utf8_lossy(&stderr));
+    let Said { exit, stdout, stderr } = portolan(line.split_whitespace(), stdin);
+    assert!(!stdout.is_empty(), "{line}: {stderr}");
     (exit, stdout)
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
+use aya::maps::{Map, MapData, PerCpuArray};
 use policy_core::ids::Id as _;
 use policy_core::node_program::{Installed, MapOp, NodeProgram, Reason, ReasonId, Slot, Step};
 
@@ -22,6 +22,7 @@ pub use object::LoadError;
 pub use pins::Pins;
 pub use tables::{Capacity, TooLarge};
 
+use object::{Declared, Embedded};
 use sys::MapSpec;
 use tables::{GROWING, Write, encode, sizes, slot_number};
 
@@ -71,9 +72,6 @@ pub enum PublishError {
         /// What the kernel said.
         error: io::Error,
     },
-    /// The embedded object is not what this program expects.
-    #[error(transparent)]
-    Object(#[from] LoadError),
 }
 
 /// What a publication wrote.
@@ -85,14 +83,19 @@ pub struct Published {
     pub switched: bool,
 }
 
-/// What all processors have counted.
-fn sum(values: &PerCpuValues<[u64; 2]>) -> Tally {
-    let all = values.iter().copied();
-    let add = |tally: Tally, [passed, dropped]: [u64; 2]| Tally {
-        passed: tally.passed + passed,
-        dropped: tally.dropped + dropped,
-    };
-    all.fold(Tally::default(), add)
+/// Counts of packets, kept by each processor for itself.
+struct Counters(PerCpuArray<MapData, [u64; 2]>);
+
+impl Counters {
+    /// What all processors have counted there.
+    fn at(&self, position: u32) -> io::Result<Tally> {
+        let values = self.0.get(&position, 0).map_err(io::Error::other)?;
+        let add = |tally: Tally, [passed, dropped]: &[u64; 2]| Tally {
+            passed: tally.passed + passed,
+            dropped: tally.dropped + dropped,
+        };
+        Ok(values.iter().fold(Tally::default(), add))
+    }
 }
 
 /// A table of one slot.
@@ -120,7 +123,7 @@ impl Datapath {
     /// # Errors
     /// [`LoadError`].
     pub fn load(capacity: Capacity) -> Result<Self, LoadError> {
-        Self::with(BTreeMap::new(), Installed::default(), capacity)
+        Self::with(Embedded::read()?, BTreeMap::new(), Installed::default(), capacity)
     }
 
     /// Loads the program with the tables that were pinned there, if some were: packets go on to be judged by what is in
@@ -129,7 +132,8 @@ impl Datapath {
     /// # Errors
     /// [`LoadError`]; also when the pins are not what this program would have made.
     pub fn adopt(pins: &Pins, mut capacity: Capacity) -> Result<Self, LoadError> {
-        let maps = pins.maps()?;
+        let embedded = Embedded::read()?;
+        let maps = pins.maps(&embedded.maps)?;
         let mut installed = Installed::default();
         for (name, of_table) in [
             ("identities", &mut capacity.identities),
@@ -149,20 +153,19 @@ impl Datapath {
             let slot = if u32::from_ne_bytes([a, b, c, d]) == 0 { Slot::A } else { Slot::B };
             installed = Installed::adopted(slot);
         }
-        Self::with(maps, installed, capacity)
+        Self::with(embedded, maps, installed, capacity)
     }
 
     fn with(
+        embedded: Embedded,
         maps: BTreeMap<&'static str, OwnedFd>,
         installed: Installed,
         capacity: Capacity,
     ) -> Result<Self, LoadError> {
-        let mut patterns = BTreeMap::new();
-        for table in GROWING {
-            patterns.insert(table, object::inner_spec(table)?);
-        }
+        let inner = |(name, declared): (&&'static str, &Declared)| Some((*name, declared.inner.clone()?));
+        let patterns = embedded.maps.iter().filter_map(inner).collect();
         Ok(Self {
-            loaded: object::load(maps, capacity)?,
+            loaded: object::load(embedded, maps, capacity)?,
             capacity,
             patterns,
             slots: BTreeMap::new(),
@@ -282,11 +285,12 @@ impl Datapath {
         let Some(first) = writes.first() else { return Ok(0) };
         let name = first.table;
         let failed = |error| PublishError::Table { table: name, error };
-        let of_slot = self.slots.get(&(slot, name)).map(|table| &table.fd);
-        let fd = match of_slot {
-            Some(fd) => fd.as_fd(),
-            None => self.map(name).map_err(failed)?.as_fd(),
+        let fd = match self.slots.get(&(slot, name)) {
+            Some(table) => &table.fd,
+            None if GROWING.contains(&name) => return Err(failed(io::ErrorKind::NotFound.into())),
+            None => self.map(name).map_err(failed)?,
         };
+        let fd = fd.as_fd();
         let result = if first.value.is_none() {
             writes.iter().try_for_each(|write| sys::delete(fd, &write.key))
         } else if let [Write { key, value: Some(value), .. }] = writes.as_slice() {
@@ -297,7 +301,7 @@ impl Datapath {
             sys::update_batch(fd, &keys, &values, writes.len())
         };
         if let Err(error) = result {
-            // Nobody knows what the slot holds now; packets do not use it.
+            // Nobody knows what the slot holds now. Where packets use it, the one write that was not made changed nothing.
             self.installed.forget(slot);
             self.slots.retain(|(of, _), _| *of != slot);
             return Err(failed(error));
@@ -319,10 +323,8 @@ impl Datapath {
     /// # Errors
     /// What the kernel said.
     pub fn causes(&self) -> io::Result<Vec<(Cause, Tally)>> {
-        let fd = self.map("causes")?.try_clone()?;
-        let map = MapData::from_fd(fd).map_err(io::Error::other)?;
-        let map: PerCpuArray<MapData, [u64; 2]> = Map::PerCpuArray(map).try_into().map_err(io::Error::other)?;
-        let tally = |cause: Cause| Ok((cause, sum(&map.get(&(cause as u32), 0).map_err(io::Error::other)?)));
+        let counters = self.counters("causes")?;
+        let tally = |cause: Cause| Ok((cause, counters.at(cause as u32)?));
         Cause::ALL.into_iter().map(tally).collect()
     }
 
@@ -334,11 +336,10 @@ impl Datapath {
         let current = self.installed.current().and_then(|slot| Some((slot, self.installed.program(slot)?)));
         let Some((slot, program)) = current else { return Ok(Vec::new()) };
         let begin = self.capacity.first_reason(slot);
-        let map = MapData::from_fd(self.map("tallies")?.try_clone()?).map_err(io::Error::other)?;
-        let map: PerCpuArray<MapData, [u64; 2]> = Map::PerCpuArray(map).try_into().map_err(io::Error::other)?;
+        let counters = self.counters("tallies")?;
         let tally = |(id, reason): (ReasonId, &Reason)| {
             let at = begin + u32::try_from(id.index()).map_err(io::Error::other)?;
-            Ok((reason.clone(), sum(&map.get(&at, 0).map_err(io::Error::other)?)))
+            Ok((reason.clone(), counters.at(at)?))
         };
         program.generation.reasons.iter().map(tally).collect()
     }
@@ -356,6 +357,11 @@ impl Datapath {
     /// What the kernel said.
     pub fn events(&self) -> io::Result<Events> {
         Events::new(self.map("events")?.try_clone()?)
+    }
+
+    fn counters(&self, name: &'static str) -> io::Result<Counters> {
+        let map = MapData::from_fd(self.map(name)?.try_clone()?).map_err(io::Error::other)?;
+        Ok(Counters(Map::PerCpuArray(map).try_into().map_err(io::Error::other)?))
     }
 
     fn map(&self, name: &'static str) -> io::Result<&OwnedFd> {

@@ -1,6 +1,6 @@
 //! From the embedded object to a loaded program: maps, relocation, calls of kernel functions.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -15,11 +15,7 @@ use crate::datapath::sys::{self, MapSpec};
 use crate::datapath::tables::Capacity;
 
 /// `enforcer/bpf/netfilter.bpf.c`, compiled by `build.rs`.
-static OBJECT: &[u8] = aya_obj_bytes();
-
-const fn aya_obj_bytes() -> &'static [u8] {
-    include_bytes!(concat!(env!("OUT_DIR"), "/netfilter.bpf.o"))
-}
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/netfilter.bpf.o"));
 
 /// The name of the program in the object.
 const PROGRAM: &str = "portolan";
@@ -70,9 +66,17 @@ pub enum LoadError {
 }
 
 /// A map of the object: what its elements look like if it is a map of maps.
-struct Declared {
-    spec: MapSpec,
-    inner: Option<MapSpec>,
+#[derive(Clone, Debug)]
+pub(crate) struct Declared {
+    pub(crate) spec: MapSpec,
+    pub(crate) inner: Option<MapSpec>,
+}
+
+/// The embedded object, read and compared with this program's layouts.
+pub(crate) struct Embedded {
+    object: Object,
+    /// The maps that the program uses.
+    pub(crate) maps: BTreeMap<&'static str, Declared>,
 }
 
 /// The loaded program and its maps.
@@ -104,30 +108,41 @@ pub(crate) const MAPS: [&str; 15] = [
     "share",
 ];
 
+impl Embedded {
+    /// Reads it.
+    pub(crate) fn read() -> Result<Self, LoadError> {
+        let object = Object::parse(OBJECT).map_err(|error| LoadError::Object(chain(&error)))?;
+        let layouts = object.btf.as_ref().map(Btf::to_bytes).unwrap_or_default();
+        abi::check(&layouts).map_err(|error| LoadError::Object(error.to_string()))?;
+        let maps = MAPS.into_iter().map(|name| Ok((name, declared(&object, name)?)));
+        Ok(Self { maps: maps.collect::<Result<_, LoadError>>()?, object })
+    }
+}
+
 /// Makes the maps that are not there yet, and loads the program with all of them.
-pub(crate) fn load(mut maps: BTreeMap<&'static str, OwnedFd>, capacity: Capacity) -> Result<Loaded, LoadError> {
+pub(crate) fn load(
+    embedded: Embedded,
+    mut maps: BTreeMap<&'static str, OwnedFd>,
+    capacity: Capacity,
+) -> Result<Loaded, LoadError> {
     let broken = LoadError::Object;
-    let mut object = Object::parse(OBJECT).map_err(|error| broken(chain(&error)))?;
-    let layouts = object.btf.as_ref().map(Btf::to_bytes);
-    abi::check(&layouts.unwrap_or_default()).map_err(|error| broken(error.to_string()))?;
+    let Embedded { mut object, maps: declared } = embedded;
     let kernel = Btf::from_sys_fs().map_err(|error| LoadError::Kernel(chain(&error)))?;
     object.relocate_btf(&kernel).map_err(|error| LoadError::Kernel(chain(&error)))?;
-    for name in MAPS {
+    for (name, Declared { spec, inner }) in declared {
         if maps.contains_key(name) {
             continue;
         }
-        let declared = declared(&object, name)?;
         let failed = |error| LoadError::Map { name, error };
-        let inner = declared.inner.map(|inner| sys::create_map(&inner, None)).transpose().map_err(failed)?;
-        let max_entries = entries(name, capacity).unwrap_or(declared.spec.max_entries);
-        let spec = MapSpec { max_entries, ..declared.spec };
+        let inner = inner.map(|inner| sys::create_map(&inner, None)).transpose().map_err(failed)?;
+        let max_entries = entries(name, capacity).unwrap_or(spec.max_entries);
+        let spec = MapSpec { max_entries, ..spec };
         let map = sys::create_map(&spec, inner.as_ref().map(|inner| inner.as_fd())).map_err(failed)?;
         maps.insert(name, map);
     }
-    let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    let text = object.functions.keys().map(|(section, _)| *section).collect();
     let of_object = object.maps.clone();
     let known = maps.iter().filter_map(|(name, fd)| Some((*name, fd.as_raw_fd(), of_object.get(*name)?)));
-    let text = text.into_iter().collect();
     object.relocate_maps(known, &text).map_err(|error| broken(chain(&error)))?;
     object.relocate_calls(&text).map_err(|error| broken(chain(&error)))?;
     let program = object.programs.get(PROGRAM).ok_or_else(|| broken(format!("it has no program `{PROGRAM}`")))?;
@@ -184,19 +199,6 @@ fn declared(object: &Object, name: &'static str) -> Result<Declared, LoadError> 
         flags: map.map_flags(),
     };
     Ok(Declared { spec: spec(map), inner: map.inner().as_ref().map(spec) })
-}
-
-/// How a map must look: kind, sizes of key and value.
-pub(crate) fn layout(name: &'static str) -> Result<(u32, u32, u32), LoadError> {
-    let object = Object::parse(OBJECT).map_err(|error| LoadError::Object(chain(&error)))?;
-    let MapSpec { kind, key_size, value_size, .. } = declared(&object, name)?.spec;
-    Ok((kind, key_size, value_size))
-}
-
-/// How the elements of a map of maps must look.
-pub(crate) fn inner_spec(name: &'static str) -> Result<MapSpec, LoadError> {
-    let object = Object::parse(OBJECT).map_err(|error| LoadError::Object(chain(&error)))?;
-    declared(&object, name)?.inner.ok_or_else(|| LoadError::Object(format!("`{name}` is no map of maps")))
 }
 
 /// Turns calls of the numbers of `kernel.h` into calls of kernel functions.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::datapath::abi;
-use crate::datapath::object::{self, LoadError, MAPS};
+use crate::datapath::object::{Declared, LoadError};
 use crate::datapath::sys;
 
 /// A folder of pins. The version of the layouts is part of its path: nobody adopts what it would misread.
@@ -34,16 +34,19 @@ impl Pins {
         self.folder().join("control").exists()
     }
 
-    /// The pinned maps; none when nothing is pinned.
-    pub(crate) fn maps(&self) -> Result<BTreeMap<&'static str, OwnedFd>, LoadError> {
+    /// The pinned maps, if they are those that are declared; none when nothing is pinned.
+    pub(crate) fn maps(
+        &self,
+        declared: &BTreeMap<&'static str, Declared>,
+    ) -> Result<BTreeMap<&'static str, OwnedFd>, LoadError> {
         let mut maps = BTreeMap::new();
         if !self.exist() {
             return Ok(maps);
         }
-        for name in MAPS {
+        for (&name, declared) in declared {
             let failed = |error| LoadError::Map { name, error };
             let map = sys::pinned(&self.folder().join(name)).map_err(failed)?;
-            let (found, wanted) = (sys::layout(map.as_fd()).map_err(failed)?.0, object::layout(name)?);
+            let (found, wanted) = (sys::layout(map.as_fd()).map_err(failed)?.0, declared.spec.layout());
             if found != wanted {
                 let path = self.folder().join(name);
                 return Err(LoadError::Pinned { path, found: format!("{found:?}"), wanted: format!("{wanted:?}") });
@@ -98,17 +101,7 @@ impl Pins {
             Err(error) => return Err(error),
         };
         for version in versions {
-            let version = version?.path();
-            // Links first: a hook without tables would drop everything.
-            let mut pins: Vec<PathBuf> =
-                fs::read_dir(&version)?.map(|pin| pin.map(|pin| pin.path())).collect::<io::Result<_>>()?;
-            let is_link = |pin: &Path| pin.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link-"));
-            pins.sort_by_key(|pin| !is_link(pin));
-            for pin in pins {
-                fs::remove_file(&pin)?;
-                removed += 1;
-            }
-            fs::remove_dir(&version)?;
+            removed += remove_folder(&version?.path())?;
         }
         fs::remove_dir(&self.root)?;
         Ok(removed)
@@ -122,14 +115,22 @@ impl Pins {
         let Ok(versions) = fs::read_dir(&self.root) else { return Ok(()) };
         for version in versions {
             let version = version?.path();
-            if version == self.folder() {
-                continue;
+            if version != self.folder() {
+                remove_folder(&version)?;
             }
-            for pin in fs::read_dir(&version)? {
-                fs::remove_file(pin?.path())?;
-            }
-            fs::remove_dir(&version)?;
         }
         Ok(())
     }
+}
+
+/// Takes the pins of one version away. How many there were.
+fn remove_folder(folder: &Path) -> io::Result<usize> {
+    let mut pins: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|pin| pin.map(|pin| pin.path())).collect::<io::Result<_>>()?;
+    // Links first: a hook without tables would drop everything.
+    let is_link = |pin: &Path| pin.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link-"));
+    pins.sort_by_key(|pin| !is_link(pin));
+    pins.iter().try_for_each(fs::remove_file)?;
+    fs::remove_dir(folder)?;
+    Ok(pins.len())
 }

@@ -26,6 +26,13 @@ pub(crate) struct MapSpec {
     pub(crate) flags: u32,
 }
 
+impl MapSpec {
+    /// What a map of it is: kind, sizes of keys and values.
+    pub(crate) fn layout(&self) -> (u32, u32, u32) {
+        (self.kind, self.key_size, self.value_size)
+    }
+}
+
 fn attr() -> bpf_attr {
     // SAFETY: a union of plain integers and pointers; all zeroes is a value of each of them.
     unsafe { std::mem::zeroed() }

@@ -4,7 +4,7 @@
 //! A class is what policies can know of an end apart from pod labels: its address, its node, its name.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
@@ -267,14 +267,6 @@ impl Atoms {
             knobs,
             ..AddressClass::default()
         })
-    }
-
-    /// The classes of addresses outside by range: the first address of each, in order.
-    pub(super) fn starts(&self, family: Family) -> Vec<(IpAddr, AddressClassId)> {
-        match family {
-            Family::V4 => self.v4.iter().map(|(first, class)| (Ipv4Addr::from(*first).into(), *class)).collect(),
-            Family::V6 => self.v6.iter().map(|(first, class)| (Ipv6Addr::from(*first).into(), *class)).collect(),
-        }
     }
 
     /// Cuts a set of addresses by class, in order of class id.

@@ -11,7 +11,7 @@ use crate::compile::{
     AddressClassId, ClassId, Column, Compiled, PeersId, PortExprId, PortTableId, ProfileId, no_sctp, of_family,
 };
 use crate::ids::{NodeId, PodId};
-use crate::model::{Direction, End, Family, Hit, PortSet, Protocol, RuleRef};
+use crate::model::{AddressSet, Direction, End, Family, Hit, PortSet, Protocol, RuleRef};
 
 /// What policies know of an end that has an address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -112,11 +112,10 @@ impl Compiled {
         EndKey { class: None, address: of_family(self.node_addresses.at(node).to_owned(), family) }
     }
 
-    /// The addresses of a family that are nobody's, cut into ranges: the first address of each. Sorted; the first begins
-    /// where the family does.
-    pub(crate) fn outside_ends(&self, family: Family) -> Vec<(IpAddr, EndKey)> {
-        let end = |address: AddressClassId| EndKey { class: None, address };
-        self.atoms.starts(family).into_iter().map(|(first, class)| (first, end(class))).collect()
+    /// The addresses of a family, by what policies know of those that are nobody's.
+    pub(crate) fn outside_ends(&self, family: Family) -> Vec<(EndKey, AddressSet)> {
+        let cut = self.atoms.cut(&AddressSet::all_of(family)).into_iter();
+        cut.map(|(address, set)| (EndKey { class: None, address }, set)).collect()
     }
 
     /// What acts on a pod in one direction; `None` when nothing does.
@@ -152,15 +151,9 @@ impl Compiled {
             return no_sctp(profile);
         }
         let names = self.table_of(subject.names.or(heard.names));
-        let hit = |term: &Term| {
-            let peers = heard.of(term.peers);
-            let ports = self.table.ports.at(term.ports);
-            match port {
-                _ if peers == Hit::No => Hit::No,
-                Some((protocol, number)) => ports.hit(names, protocol, number).and(peers),
-                None if ports.resolve(None).certain.is_all() => peers,
-                None => Hit::No,
-            }
+        let hit = |term: &Term| match heard.of(term.peers) {
+            Hit::No => Hit::No,
+            peers => self.lists(term.ports, names, port).and(peers),
         };
         self.weigh(profile, &hit, subject.exempt.then_some("NP-19"))
     }
@@ -189,19 +182,23 @@ impl Compiled {
         }
         let mut admitting: Vec<Option<RuleRef>> = vec![None; ports.len()];
         for (rule, term) in profile.rules.iter().filter(|(_, term)| heard.of(term.peers) == Hit::Yes) {
-            let listed = known.entry((term.ports, names)).or_insert_with(|| {
-                let set = self.table.ports.at(term.ports).resolve(table).certain;
-                let has = |port: &Option<(Protocol, u16)>| match port {
-                    Some((protocol, number)) => set.contains(*protocol, *number),
-                    None => set.is_all(),
-                };
-                ports.iter().map(has).collect()
-            });
+            let listed = known
+                .entry((term.ports, names))
+                .or_insert_with(|| ports.iter().map(|port| self.lists(term.ports, table, *port) == Hit::Yes).collect());
             for (by, _) in admitting.iter_mut().zip(listed).filter(|(by, listed)| **listed && by.is_none()) {
                 *by = Some(*rule);
             }
         }
         Some(admitting)
+    }
+
+    /// Whether a list of ports has one of them; `None` as in [`answer`](Self::answer).
+    fn lists(&self, ports: PortExprId, names: Option<&PortTable>, port: Option<(Protocol, u16)>) -> Hit {
+        let ports = self.table.ports.at(ports);
+        match port {
+            Some((protocol, number)) => ports.hit(names, protocol, number),
+            None => Hit::sure(ports.resolve(None).certain.is_all()),
+        }
     }
 
     /// The sets of ports between which the subject's policies tell, whoever the other end is.

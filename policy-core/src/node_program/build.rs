@@ -147,43 +147,27 @@ impl Builder<'_> {
         let pods: AddressSet = cluster.nodes.at(self.node).pod_cidrs.iter().copied().map(AddressSet::net).collect();
         let mut blocks = Vec::new();
         for family in Family::ALL {
-            let starts = compiled.outside_ends(family);
-            let mut of_key: BTreeMap<IdentityKey, Vec<AddressSet>> = BTreeMap::new();
-            let ends = starts.iter().skip(1).map(|(next, _)| before(*next)).chain([None]);
-            for ((first, end), last) in starts.iter().zip(ends) {
-                let range = AddressSet::range(*first, last.unwrap_or_else(|| last_of(family)));
-                for (part, unknown) in [(range.difference(&pods), false), (range.intersection(&pods), true)] {
-                    if !part.is_empty() {
-                        of_key.entry((*end, unknown)).or_default().push(part);
-                    }
-                }
+            let everything = AddressSet::all_of(family);
+            let parts = compiled.outside_ends(family);
+            // What has the first address holds the rest together, as the range of the whole family.
+            let holds_first = |(_, set): &&(EndKey, AddressSet)| everything.first().is_some_and(|ip| set.contains(ip));
+            let base = parts.iter().find(holds_first).map(|(end, _)| (*end, false));
+            if let Some(base) = base {
+                let identity = self.identities.intern(base);
+                blocks.extend(everything.nets().into_iter().map(|net| (net, identity)));
             }
-            let Some((_, everything)) = starts.first() else { continue };
-            let base = self.identities.intern((*everything, false));
-            blocks.extend(AddressSet::all_of(family).nets().into_iter().map(|net| (net, base)));
-            for (key, parts) in of_key.into_iter().filter(|(key, _)| *key != (*everything, false)) {
-                let identity = self.identities.intern(key);
-                let parts: AddressSet = parts.into_iter().collect();
-                blocks.extend(parts.nets().into_iter().map(|net| (net, identity)));
+            for (end, set) in parts {
+                for (part, unknown) in [(set.difference(&pods), false), (set.intersection(&pods), true)] {
+                    if part.is_empty() || base == Some((end, unknown)) {
+                        continue;
+                    }
+                    let identity = self.identities.intern((end, unknown));
+                    blocks.extend(part.nets().into_iter().map(|net| (net, identity)));
+                }
             }
         }
         blocks.sort_unstable();
         blocks
-    }
-}
-
-/// The address before one; `None` before the first.
-fn before(address: IpAddr) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(address) => u32::from(address).checked_sub(1).map(|number| IpAddr::V4(number.into())),
-        IpAddr::V6(address) => u128::from(address).checked_sub(1).map(|number| IpAddr::V6(number.into())),
-    }
-}
-
-fn last_of(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => IpAddr::V4(u32::MAX.into()),
-        Family::V6 => IpAddr::V6(u128::MAX.into()),
     }
 }
 
@@ -267,27 +251,18 @@ impl<'a> Tables<'a> {
         let samples: Vec<_> = self.ports.samples().collect();
         let admitting = compiled.admitting(subject, &heard, &samples, &mut self.listed);
         // Where one rule admits, or none does, one answer is as good as the other.
-        let mut by_rule: FxHashMap<RuleRef, Cell> = FxHashMap::default();
-        let mut refused: Option<Cell> = None;
+        let mut by_rule: FxHashMap<Option<RuleRef>, Cell> = FxHashMap::default();
         let mut cells: Vec<Cell> = Vec::with_capacity(samples.len());
         for (at, port) in samples.iter().enumerate() {
-            let by = admitting.as_ref().and_then(|admitting| admitting.get(at).copied());
-            let known = match by {
-                Some(Some(rule)) => by_rule.get(&rule).copied(),
-                Some(None) => refused,
-                None => None,
-            };
-            let cell = known.unwrap_or_else(|| {
+            let mut ask = || {
                 let answer = compiled.answer(subject, &heard, *port);
                 let reason = self.reasons.intern(Reason::of(cluster, &answer));
                 Cell { allow: answer.outcome == Outcome::Allowed, reason }
+            };
+            cells.push(match admitting.as_ref().and_then(|admitting| admitting.get(at)) {
+                Some(rule) => *by_rule.entry(*rule).or_insert_with(ask),
+                None => ask(),
             });
-            match by {
-                Some(Some(rule)) => drop(by_rule.insert(rule, cell)),
-                Some(None) => refused = Some(cell),
-                None => {}
-            }
-            cells.push(cell);
         }
         let row = self.rows.intern(cells);
         self.row_of.insert((id, heard), row);

@@ -90,6 +90,19 @@ fn traffic_without_ports_needs_a_rule_without_ports() {
 }
 
 #[test]
+fn a_name_that_completes_a_list_of_ports_makes_it_no_rule_about_all_traffic() {
+    // NP-16, NP-17
+    let full = "{apiVersion: v1, kind: Pod, metadata: {name: full, namespace: x, labels: {app: web}}, spec: {nodeName: n1, \
+                containers: [{name: c, ports: [{name: last, protocol: SCTP, containerPort: 65535}]}]}, status: {phase: \
+                Running, podIP: 10.1.1.2, podIPs: [{ip: 10.1.1.2}]}}";
+    let range = |protocol: &str, last: u16| format!("{{port: 1, endPort: {last}, protocol: {protocol}}}");
+    let ports = [range("TCP", 65535), range("UDP", 65535), range("SCTP", 65534)].join(", ");
+    let program = program(&[&web(&format!("ports: [{ports}, {{port: last, protocol: SCTP}}], ")), full]);
+    assert_eq!(program.judge(&tcp(CLI, "10.1.1.2", 80), false), Decision::Pass);
+    assert!(matches!(program.judge(&packet(CLI, "10.1.1.2", Transport::Other), false), Decision::Drop(..)));
+}
+
+#[test]
 fn addresses_of_this_nodes_pods_are_cut_off_until_they_are_known() {
     let program = program(&[]);
     let unknown = tcp("10.1.1.77", CLI, 80);

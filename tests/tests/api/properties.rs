@@ -7,16 +7,9 @@ use policy_core::ways::dns::{Resolution, resolve};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{Config, TestCaseError, TestRng, TestRunner};
+use tests::property::check;
 
 use super::{Case, case};
-
-fn check<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let random = TestRng::deterministic_rng(config.rng_algorithm);
-    let mut runner = TestRunner::new_with_rng(config, random);
-    runner.run(&strategy, property).map_err(|error| error.to_string()).unwrap();
-}
 
 /// Every name of the common cluster's domain, written down one by one, with a mark of what it stands for.
 fn table() -> BTreeMap<String, &'static str> {
@@ -85,7 +78,7 @@ fn names_agree_with_a_table_of_all_names() {
     });
     let names = (prop_oneof![free, known], any::<bool>(), select(clients.to_vec()));
     let seen = std::cell::RefCell::new(BTreeMap::<Option<String>, usize>::new());
-    check(3000, names, |(name, dot, (namespace, client))| {
+    check(3000, &names, |(name, dot, (namespace, client))| {
         let name = name + if dot { "." } else { "" };
         prop_assume!(!name.trim_end_matches('.').is_empty());
         let found = resolve(&case.cluster, &case.profile, &endpoints, Some(client), &name);
@@ -111,7 +104,7 @@ fn no_text_is_too_strange_for_a_name_or_a_url() {
         &["/", "api/v1/", "namespaces/", "services/", "a:b", "proxy/", "%4", "%41", "://", "?", "#", "ü", ".", "svc"][..],
     );
     let text = (any::<String>(), vec(piece, 0..9)).prop_map(|(any, pieces)| format!("{}{any}", pieces.concat()));
-    check(2000, text, |text| {
+    check(2000, &text, |text| {
         let resolved = resolve(&case.cluster, &case.profile, &endpoints, None, &text);
         prop_assert!(!matches!(resolved.resolution, Resolution::Addresses(found) if found.is_empty()));
         if let Ok(url) = ProxyUrl::parse(&text) {

@@ -8,9 +8,9 @@ use policy_core::model::{Profile, Protocol};
 use policy_core::node_program::{HostSide, NodeProgram, Packet, Transport};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::frame::frame;
 use tests::pipeline::load;
+use tests::property::check;
 
 /// One node, two pods, and nothing gets to them or away from them.
 const CLOSED: &str = "\
@@ -95,9 +95,7 @@ fn no_spoiled_packet_gets_to_a_closed_pod_or_away_from_it() {
         proptest::option::weighted(0.3, any::<Index>()),
         proptest::collection::vec(any::<u8>(), 0..120),
     );
-    let config = Config { cases: 40_000, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[0x5a; 32]));
-    let result = runner.run(&spoiled, |(which, bytes, cut, tail)| {
+    check(40_000, &spoiled, |(which, bytes, cut, tail)| {
         let mut frame = which.get(&frames).clone();
         frame.extend(tail);
         for (place, byte) in bytes {
@@ -118,9 +116,6 @@ fn no_spoiled_packet_gets_to_a_closed_pod_or_away_from_it() {
         datapath.test(&frame, Hook::LocalIn, 1).unwrap();
         Ok(())
     });
-    if let Err(error) = result {
-        panic!("{error}");
-    }
     for cause in [Cause::Policy, Cause::Truncated, Cause::Malformed, Cause::Fragment] {
         assert!(dropped(&datapath, cause) > 0, "{cause:?}");
     }

@@ -6,37 +6,25 @@ mod bytes;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::net::IpAddr;
 
 use enforcer::datapath::{Capacity, Datapath};
 use fixtures::strategy::{Case, case, tiered_case};
 use policy_core::analysis::Analysis;
-use policy_core::model::profile::{EgressServiceView, HostNetworkPods, LocalSnatView};
-use policy_core::model::{Family, Judge, Profile, Protocol, Verdict};
+use policy_core::model::{Family, Judge, Protocol, Verdict};
 use policy_core::node_program::{Decision, HostSide, NodeProgram, NodePrograms, Packet, Transport};
 use policy_core::spec::Spec;
 use proptest::prop_assert_eq;
 use proptest::strategy::Strategy;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::frame::passes;
-use tests::settled::settled;
+use tests::property::{cases, check};
+use tests::settled::{as_enforced, settled};
 
 /// The kernel's program; a kernel that does not take it fails the test.
 fn datapath() -> Datapath {
     match Datapath::load(Capacity::default()) {
         Ok(datapath) => datapath,
         Err(error) => panic!("{error}"),
-    }
-}
-
-fn as_enforced(profile: &Profile) -> Profile {
-    Profile {
-        hostnetwork_pods: HostNetworkPods::AsNode,
-        egress_service_view: Some(EgressServiceView::PostDnat),
-        local_snat_view: LocalSnatView::Client,
-        sctp_policy: true,
-        ..profile.clone()
     }
 }
 
@@ -72,18 +60,11 @@ fn grid(program: &NodeProgram) -> Vec<Packet> {
     packets.into_iter().step_by(stride).collect()
 }
 
-fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {
+fn agree<S: Strategy<Value = Case>>(usual: u32, strategy: &S) {
     let datapath = RefCell::new(datapath());
     let asked = Cell::new(0_u64);
     let counts: RefCell<BTreeMap<bool, u64>> = RefCell::default();
-    let cases_wanted = env::var("PORTOLAN_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
-    let config = Config { cases: cases_wanted, failure_persistence: None, max_shrink_iters: 512, ..Config::default() };
-    let mut seed = [0x5a; 32];
-    for (byte, given) in seed.iter_mut().zip(env::var("PORTOLAN_SEED").unwrap_or_default().bytes()) {
-        *byte = given;
-    }
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
-    let result = runner.run(cases, |case| {
+    check(usual, strategy, |case| {
         let profile = as_enforced(&case.profile);
         let analysis = Analysis::new(settled(case.cluster.clone()), profile.clone());
         let spec = Spec::new(&analysis.cluster, &profile);
@@ -121,11 +102,8 @@ fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {
         }
         Ok(())
     });
-    if let Err(error) = result {
-        panic!("{error}");
-    }
     // Both tests together ask 100,000 questions and more.
-    assert!(cases_wanted < usual || asked.get() >= 50_000, "only {} questions", asked.get());
+    assert!(cases(usual) < usual || asked.get() >= 50_000, "only {} questions", asked.get());
     let counts = counts.into_inner();
     for passed in [true, false] {
         assert!(counts.get(&passed).copied().unwrap_or_default() * 5 >= counts.values().sum(), "{counts:?}");

@@ -9,8 +9,7 @@ use policy_core::model::{Judge, Verdict};
 use policy_core::spec::Spec;
 use proptest::prop_assert_eq;
 use proptest::strategy::Strategy;
-
-use super::support::check;
+use tests::property::check;
 
 /// Asks both about every flow of every case.
 fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {

@@ -15,8 +15,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-
-use super::support::{cases, check};
+use tests::property::{cases, check};
 
 /// How the client comes: mostly to one of the listeners.
 fn entrance(plan: &GatewayPlan, seed: usize, odd: bool) -> Entrance {

@@ -16,8 +16,7 @@ use policy_core::ways::exposure::exposures;
 use policy_core::ways::walk::Way;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
-
-use super::support::check;
+use tests::property::check;
 
 /// What has been looked at.
 #[derive(Default)]

@@ -9,8 +9,7 @@ use policy_core::model::ingress::Entry;
 use policy_core::spec::ingress::{Choice, Taken, route};
 use policy_core::ways::ingress::proxies;
 use proptest::prelude::*;
-
-use super::support::check;
+use tests::property::check;
 
 fn listener(proxy: &Proxy, entry: Entry) -> Option<&Listener> {
     let port = if entry == Entry::Plain { 80 } else { 443 };

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use fixtures::strategy::{Case, case, tiered_case};
 use policy_core::analysis::Analysis;
 use policy_core::ids::{Id as _, PodId};
-use policy_core::model::profile::{EgressServiceView, HostNetworkPods, LocalSnatView};
 use policy_core::model::{Cluster, Judge, PodState, Profile, Protocol, Verdict};
 use policy_core::node_program::{HostSide, Installed, MapOp, NodeProgram, NodePrograms, Packet, Transport};
 use policy_core::spec::Spec;
@@ -15,20 +14,8 @@ use proptest::prelude::any;
 use proptest::prop_assert_eq;
 use proptest::sample::Index;
 use proptest::strategy::Strategy;
-use tests::settled::settled;
-
-use super::support::check;
-
-/// The knobs of a case, with those set that the place of the hook decides (NP-17, NP-22, NP-23, NP-24).
-fn as_enforced(profile: &Profile) -> Profile {
-    Profile {
-        hostnetwork_pods: HostNetworkPods::AsNode,
-        egress_service_view: Some(EgressServiceView::PostDnat),
-        local_snat_view: LocalSnatView::Client,
-        sctp_policy: true,
-        ..profile.clone()
-    }
-}
+use tests::property::check;
+use tests::settled::{as_enforced, settled};
 
 fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {
     let counts: RefCell<BTreeMap<Option<Verdict>, u64>> = RefCell::default();

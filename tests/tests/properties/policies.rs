@@ -5,8 +5,9 @@ use fixtures::strategy::{Case, FlowSeed, case, policy};
 use policy_core::model::{Direction, Verdict};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use tests::property::check;
 
-use super::support::{answer, check, judge, namespace};
+use super::support::{answer, judge, namespace};
 
 /// A policy with both types written out, so that a rule more or less changes no type.
 fn with_types(mut policy: PolicyPlan) -> PolicyPlan {

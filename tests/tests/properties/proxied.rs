@@ -22,8 +22,8 @@ use policy_core::ways::clients::Clients;
 use policy_core::ways::proxied::Arrival;
 use policy_core::ways::walk::{Walk, Way};
 use proptest::prelude::*;
+use tests::property::check;
 
-use super::support::check;
 use super::ways::{edges, entries, found, wanted, word};
 
 /// What the reference says that a proxy may do with a request: what it asks or leaves open, and what it does.

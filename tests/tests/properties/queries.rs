@@ -12,8 +12,7 @@ use policy_core::query::{Actor, PortAsk, Subject, Target, between, can, reach};
 use policy_core::spec::Spec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-
-use super::support::check;
+use tests::property::check;
 
 #[test]
 fn the_ports_of_a_pair_are_the_ports_that_the_spec_allows() {

@@ -6,8 +6,7 @@ use policy_core::manifest::{ReadOptions, read};
 use policy_core::source::SourceMap;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-
-use super::support::check;
+use tests::property::check;
 
 /// Reads and lowers; the places of all diagnostics must lie in their texts.
 fn survive(text: String) -> Result<(), TestCaseError> {

@@ -5,8 +5,7 @@ use policy_core::model::http::{Request, RouteRule, Routed, Router};
 use policy_core::ways::requests::{Region, partition};
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-use super::support::check;
+use tests::property::check;
 
 fn takes(rule: &RouteRule, request: &Request) -> bool {
     rule.when.matches(request.host.as_deref(), request) == Some(true)

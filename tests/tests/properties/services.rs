@@ -12,8 +12,7 @@ use policy_core::spec::Spec;
 use policy_core::ways::Ways;
 use proptest::collection::vec;
 use proptest::{prop_assert, prop_assert_eq};
-
-use super::support::check;
+use tests::property::check;
 
 #[test]
 fn spec_and_ways_have_the_same_endpoints() {

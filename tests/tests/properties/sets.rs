@@ -8,8 +8,7 @@ use policy_core::model::{AddressSet, Family, IntervalSet, PortSet, Protocol};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-
-use super::support::check;
+use tests::property::check;
 
 /// Numbers at both ends of u16 and a few in between: where off-by-one lives.
 fn points() -> Vec<u16> {

@@ -15,8 +15,9 @@ use policy_core::model::{
 };
 use policy_core::spec::Spec;
 use proptest::prelude::*;
+use tests::property::check;
 
-use super::support::{answer, check, judge};
+use super::support::{answer, judge};
 
 fn kind(policy: &ClusterPolicyPlan) -> ClusterPolicyKind {
     policy.form.kind()

@@ -17,8 +17,7 @@ use policy_core::ways::walk::{Walk, Way};
 
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
-
-use super::support::check;
+use tests::property::check;
 
 /// The addresses and ports that an entry stands for; `None` when the input does not tell them.
 fn dialled(analysis: &Analysis, entry: &Entry) -> Option<Vec<SocketAddr>> {
