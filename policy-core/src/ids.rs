@@ -19,6 +19,11 @@ macro_rules! id_type {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub struct $name(u32);
 
+        impl $name {
+            /// The id of the first element.
+            pub const FIRST: Self = Self(0);
+        }
+
         impl $crate::ids::Id for $name {
             fn from_index(index: usize) -> Self {
                 Self(u32::try_from(index).unwrap_or(u32::MAX))

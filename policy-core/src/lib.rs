@@ -17,6 +17,7 @@ pub mod explain;
 pub mod graph;
 pub mod hypothetical;
 pub mod ids;
+pub mod live;
 pub mod lower;
 pub mod manifest;
 pub mod model;

@@ -32,7 +32,8 @@ pub(super) enum Block {
 }
 
 impl Block {
-    fn addresses(&self) -> Option<&AddressSet> {
+    /// The addresses that it holds, if it is about addresses.
+    pub(super) fn addresses(&self) -> Option<&AddressSet> {
         match self {
             Self::Range(addresses) | Self::Network(addresses) => Some(addresses),
             Self::Nodes(_) | Self::Domain(_) => None,
@@ -132,13 +133,34 @@ impl Atoms {
             domains,
             named: FxHashMap::default(),
         };
-        for class in atoms.domains.classes() {
+        atoms.learn_names();
+        atoms
+    }
+
+    fn learn_names(&mut self) {
+        for class in self.domains.classes() {
             for family in Family::ALL {
-                let named = atoms.of_name(class, family);
-                atoms.named.insert((class, family), named);
+                let named = self.of_name(class, family);
+                self.named.insert((class, family), named);
             }
         }
-        atoms
+    }
+
+    /// The number of blocks.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Takes in the next block, which holds ends by their addresses alone. What holds for an address class that there was
+    /// still holds for it; some addresses get other classes.
+    pub(super) fn add(&mut self, block: &Block) {
+        let id = self.blocks.push(block.clone());
+        if let Some(addresses) = block.addresses() {
+            split(&mut self.v4, addresses.v4(), id, &mut self.classes);
+            split(&mut self.v6, addresses.v6(), id, &mut self.classes);
+        }
+        self.unknown.clear();
+        self.learn_names();
     }
 
     /// The class that no block holds.
@@ -162,6 +184,11 @@ impl Atoms {
     /// The class of what a name outside stands for (CNP-10).
     pub(super) fn named(&self, class: DomainClass, family: Family) -> AddressClassId {
         self.named.get(&(class, family)).copied().unwrap_or_else(|| self.outside_all())
+    }
+
+    /// What names outside stand for: every class of names, in words, and its addresses.
+    pub(super) fn names(&self) -> impl Iterator<Item = (String, AddressClassId)> {
+        self.named.iter().map(|(name, address)| (format!("{name:?}"), *address))
     }
 
     fn of_name(&mut self, class: DomainClass, family: Family) -> AddressClassId {
@@ -316,6 +343,35 @@ fn sweep<'a, T: Point + 'a>(
         }
     }
     starts
+}
+
+/// Puts the addresses of a new block into classes of their own.
+fn split<T: Point>(
+    starts: &mut Vec<(T, AddressClassId)>,
+    set: &IntervalSet<T>,
+    block: BlockId,
+    classes: &mut Interner<AddressClassId, AddressClass>,
+) {
+    let mut with_block: FxHashMap<AddressClassId, AddressClassId> = FxHashMap::default();
+    for (first, last) in set.intervals() {
+        for at in [Some(*first), last.next()].into_iter().flatten() {
+            let place = starts.partition_point(|(start, _)| *start < at);
+            if starts.get(place).is_some_and(|(start, _)| *start == at) {
+                continue;
+            }
+            let class = place.checked_sub(1).and_then(|before| starts.get(before)).map(|(_, class)| *class);
+            starts.insert(place, (at, class.unwrap_or(AddressClassId::FIRST)));
+        }
+        let from = starts.partition_point(|(start, _)| start < first);
+        for (_, class) in starts.iter_mut().skip(from).take_while(|(start, _)| start <= last) {
+            *class = *with_block.entry(*class).or_insert_with(|| {
+                let mut known = classes.keys().at(*class).clone();
+                // The newest block: the list stays sorted.
+                known.certain = known.certain.iter().copied().chain([block]).collect();
+                classes.intern(known)
+            });
+        }
+    }
 }
 
 fn lookup<T: Point>(starts: &[(T, AddressClassId)], point: T) -> Option<AddressClassId> {

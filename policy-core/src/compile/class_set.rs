@@ -8,7 +8,7 @@ use crate::ids::Id;
 /// A set of label classes. Small ones are sorted lists, wide ones bitsets.
 #[derive(Clone, Debug)]
 pub(super) enum ClassSet {
-    Sparse(Box<[ClassId]>),
+    Sparse(Vec<ClassId>),
     Dense(FixedBitSet),
 }
 
@@ -28,7 +28,16 @@ impl ClassSet {
         }
         classes.sort_unstable();
         classes.dedup();
-        Self::Sparse(classes.into())
+        Self::Sparse(classes)
+    }
+
+    /// Puts a class in that is newer than all others.
+    pub(super) fn push(&mut self, class: ClassId) {
+        match self {
+            Self::Sparse(classes) if classes.last() == Some(&class) => {}
+            Self::Sparse(classes) => classes.push(class),
+            Self::Dense(bits) => bits.grow_and_insert(class.index()),
+        }
     }
 
     /// Whether more classes are in the set than a row should list one by one.

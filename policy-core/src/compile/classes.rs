@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::compile::class_set::ClassSet;
 use crate::compile::interner::Interner;
 use crate::compile::ports::PortTable;
-use crate::compile::selectors::{Keys, Postings};
+use crate::compile::reading::Reading;
+use crate::compile::selectors::Postings;
 use crate::compile::{ClassId, PortTableId, ProjectionId};
 use crate::ids::{Id, IdVec, NamespaceId, PodId};
-use crate::model::{
-    Cluster, Direction, Name, NamespaceScope, Peer, Peers, PodSelection, PortMatch, Ports, Profile, Protocol, Selector,
-    TierPeer, TierPeers, TierRule, premise,
-};
+use crate::model::{Cluster, LabelSet, Namespace, Pod, Profile, Selector, premise};
 
 /// One label class.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -30,155 +28,173 @@ pub(super) struct Class {
 /// All label classes, and which pod is in which.
 #[derive(Clone, Debug)]
 pub(super) struct Classes {
-    pub(super) classes: IdVec<ClassId, Class>,
-    pub(super) tables: IdVec<PortTableId, PortTable>,
+    pub(super) reading: Reading,
+    classes: Interner<ClassId, Class>,
+    tables: Interner<PortTableId, PortTable>,
+    projections: Interner<ProjectionId, LabelSet>,
     /// `None` for hosts, to which no selector applies (NP-22).
     of_pod: IdVec<PodId, Option<ClassId>>,
     by_namespace: IdVec<NamespaceId, Vec<ClassId>>,
     by_projection: IdVec<ProjectionId, Vec<ClassId>>,
+    /// The labels of namespaces, cut down to those that selectors read.
+    spaces: IdVec<NamespaceId, LabelSet>,
+    pod_postings: Postings,
+    space_postings: Postings,
 }
 
 impl Classes {
+    /// The classes of all pods.
+    pub(super) fn new(cluster: &Cluster, profile: &Profile) -> Self {
+        let reading = Reading::of(cluster);
+        let mut classes = Self {
+            reading,
+            classes: Interner::default(),
+            tables: Interner::default(),
+            projections: Interner::default(),
+            of_pod: IdVec::new(),
+            by_namespace: IdVec::new(),
+            by_projection: IdVec::new(),
+            spaces: IdVec::new(),
+            pod_postings: Postings::default(),
+            space_postings: Postings::default(),
+        };
+        for namespace in cluster.namespaces.values() {
+            classes.add_namespace(namespace);
+        }
+        let mut known: FxHashMap<(NamespaceId, usize, usize, bool), ClassId> = FxHashMap::default();
+        for pod in cluster.pods.values() {
+            // Replicas share their labels and ports: look at each shared pair once.
+            let key = (pod.namespace, pod.labels.allocation(), Arc::as_ptr(&pod.ports).addr(), pod.host_network);
+            let class = (!premise::is_host(pod, profile))
+                .then(|| *known.entry(key).or_insert_with(|| classes.intern(pod, profile)));
+            classes.of_pod.push(class);
+        }
+        classes
+    }
+
     pub(super) fn of_pod(&self, pod: PodId) -> Option<ClassId> {
-        *self.of_pod.at(pod)
+        self.of_pod.get(pod).copied().flatten()
+    }
+
+    pub(super) fn at(&self, class: ClassId) -> &Class {
+        self.classes.keys().at(class)
+    }
+
+    /// All classes.
+    pub(super) fn ids(&self) -> impl ExactSizeIterator<Item = ClassId> + use<> {
+        self.classes.keys().ids()
+    }
+
+    /// The number of classes.
+    pub(super) fn len(&self) -> usize {
+        self.classes.keys().len()
+    }
+
+    pub(super) fn tables(&self) -> &IdVec<PortTableId, PortTable> {
+        self.tables.keys()
     }
 
     pub(super) fn table_of(&self, class: Option<ClassId>) -> Option<&PortTable> {
-        class.map(|class| self.tables.at(self.classes.at(class).ports))
+        class.map(|class| self.tables().at(self.at(class).ports))
+    }
+
+    /// The labels of a class that selectors read.
+    pub(super) fn labels(&self, class: ClassId) -> &LabelSet {
+        self.projections.keys().at(self.at(class).projection)
+    }
+
+    /// The labels of a namespace that selectors read.
+    pub(super) fn space(&self, namespace: NamespaceId) -> &LabelSet {
+        self.spaces.at(namespace)
+    }
+
+    /// The classes of a namespace.
+    pub(super) fn in_namespace(&self, namespace: NamespaceId) -> &[ClassId] {
+        self.by_namespace.get(namespace).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Takes in the next namespace.
+    pub(super) fn add_namespace(&mut self, namespace: &Namespace) {
+        let labels = self.reading.namespace_keys.project(&namespace.labels);
+        self.space_postings.push(&labels);
+        self.spaces.push(labels);
+        self.by_namespace.push(Vec::new());
+    }
+
+    /// Takes in a pod, new or changed. The class is given back if it was not there before.
+    pub(super) fn put_pod(&mut self, id: PodId, pod: &Pod, profile: &Profile) -> Option<ClassId> {
+        let count = self.len();
+        let class = (!premise::is_host(pod, profile)).then(|| self.intern(pod, profile));
+        match self.of_pod.get_mut(id) {
+            Some(known) => *known = class,
+            None => drop(self.of_pod.push(class)),
+        }
+        class.filter(|class| class.index() >= count)
+    }
+
+    /// Takes a pod away.
+    pub(super) fn forget_pod(&mut self, id: PodId) {
+        if let Some(known) = self.of_pod.get_mut(id) {
+            *known = None;
+        }
+    }
+
+    /// The number of namespaces.
+    pub(super) fn namespaces(&self) -> usize {
+        self.spaces.len()
+    }
+
+    fn intern(&mut self, pod: &Pod, profile: &Profile) -> ClassId {
+        let projection = self.projections.intern(self.reading.pod_keys.project(&pod.labels));
+        if self.by_projection.get(projection).is_none() {
+            self.pod_postings.push(self.projections.keys().at(projection));
+            self.by_projection.push(Vec::new());
+        }
+        let ports = self.tables.intern(PortTable::new(&pod.ports, &self.reading.port_names, profile));
+        let host = pod.host_network && self.reading.tells_hosts;
+        let class = self.classes.intern(Class { namespace: pod.namespace, projection, ports, host });
+        let there = self.by_namespace.at_mut(pod.namespace);
+        if there.last().is_none_or(|last| *last < class) {
+            there.push(class);
+            self.by_projection.at_mut(projection).push(class);
+        }
+        class
+    }
+
+    /// The classes as a set of the right representation.
+    pub(super) fn set(&self, classes: Vec<ClassId>) -> ClassSet {
+        ClassSet::new(classes, self.len())
     }
 }
 
-/// Sorts pods into classes and answers selectors about them.
+/// What selectors match, remembered while the classes stay as they are.
 #[derive(Debug)]
-pub(super) struct Classifier<'a> {
-    pub(super) classes: Classes,
-    projections: Postings<'a>,
-    namespaces: Postings<'a>,
-    pods_matching: FxHashMap<&'a Selector, FixedBitSet>,
-    namespaces_matching: FxHashMap<&'a Selector, FixedBitSet>,
+pub(super) struct Selections<'a> {
+    pub(super) classes: &'a Classes,
+    pods: FxHashMap<Selector, FixedBitSet>,
+    namespaces: FxHashMap<Selector, FixedBitSet>,
 }
 
-/// Every peer that selects pods.
-fn pod_peers(cluster: &Cluster) -> impl Iterator<Item = (&NamespaceScope, &Selector)> {
-    let rules = cluster.policies.values().flat_map(|policy| {
-        Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction).unwrap_or_default())
-    });
-    let peers = rules.flat_map(|rule| match &rule.peers {
-        Peers::Any => [].as_slice(),
-        Peers::OneOf(peers) => peers.as_slice(),
-    });
-    peers.filter_map(|peer| match peer {
-        Peer::Pods { namespaces, pods, .. } => Some((namespaces, pods)),
-        Peer::Block(_) => None,
-    })
-}
-
-fn tier_rules(cluster: &Cluster) -> impl Iterator<Item = &TierRule> {
-    cluster.cluster_policies.values().flat_map(|policy| policy.ingress.iter().chain(&policy.egress))
-}
-
-/// Every selection of pods by a cluster-wide policy.
-fn tier_selections(cluster: &Cluster) -> impl Iterator<Item = &PodSelection> {
-    let peers = tier_rules(cluster).flat_map(|rule| match &rule.peers {
-        TierPeers::Any => [].as_slice(),
-        TierPeers::OneOf(peers) => peers.as_slice(),
-    });
-    let peers = peers.filter_map(|peer| match peer {
-        TierPeer::Pods { selection, .. } => Some(selection),
-        _ => None,
-    });
-    cluster.cluster_policies.values().map(|policy| &policy.subject).chain(peers)
-}
-
-/// The port names that some policy mentions.
-fn mentioned_names(cluster: &Cluster) -> FxHashSet<(Protocol, &str)> {
-    let rules = cluster.policies.values().flat_map(|policy| {
-        Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction).unwrap_or_default())
-    });
-    let tier_rules = tier_rules(cluster).map(|rule| &rule.ports);
-    let entries = rules.map(|rule| &rule.ports).chain(tier_rules).flat_map(|ports| match ports {
-        Ports::Any => [].as_slice(),
-        Ports::OneOf(entries) => entries.as_slice(),
-    });
-    let named = entries.filter_map(|entry| match &entry.port {
-        PortMatch::Name(name) => Some((entry.protocol, Name::as_ref(name))),
-        _ => None,
-    });
-    named.collect()
-}
-
-impl<'a> Classifier<'a> {
-    pub(super) fn new(cluster: &'a Cluster, profile: &Profile) -> Self {
-        let subjects = cluster.policies.values().map(|policy| &policy.selector);
-        let selections = || tier_selections(cluster);
-        let pods = subjects.chain(pod_peers(cluster).map(|(_, pods)| pods));
-        let pod_keys = Keys::read_by(pods.chain(selections().map(|selection| &selection.pods)));
-        let spaces = pod_peers(cluster).filter_map(|(namespaces, _)| match namespaces {
-            NamespaceScope::Own => None,
-            NamespaceScope::Matching(selector) => Some(selector),
-        });
-        let namespace_keys = Keys::read_by(spaces.chain(selections().map(|selection| &selection.namespaces)));
-        let names = mentioned_names(cluster);
-
-        let mut projections: Interner<ProjectionId, Vec<(&'a str, &'a str)>> = Interner::default();
-        let mut tables: Interner<PortTableId, PortTable> = Interner::default();
-        let mut classes: Interner<ClassId, Class> = Interner::default();
-        let no_table = tables.intern(PortTable::default());
-        let mut known: FxHashMap<(NamespaceId, usize, usize, bool), ClassId> = FxHashMap::default();
-        let of_pod = cluster
-            .pods
-            .values()
-            .map(|pod| {
-                if premise::is_host(pod, profile) {
-                    return None;
-                }
-                // Replicas share their labels and ports: look at each shared pair once.
-                let host = pod.host_network && !cluster.cluster_policies.is_empty();
-                let key = (pod.namespace, pod.labels.allocation(), Arc::as_ptr(&pod.ports).addr(), host);
-                Some(*known.entry(key).or_insert_with(|| {
-                    let projection = projections.intern(pod_keys.project(&pod.labels));
-                    let ports = if names.is_empty() {
-                        no_table
-                    } else {
-                        tables.intern(PortTable::new(&pod.ports, &names, profile))
-                    };
-                    classes.intern(Class { namespace: pod.namespace, projection, ports, host })
-                }))
-            })
-            .collect();
-        let classes = classes.into_keys();
-        let mut by_namespace: IdVec<NamespaceId, Vec<ClassId>> = cluster.namespaces.ids().map(|_| Vec::new()).collect();
-        let mut by_projection: IdVec<ProjectionId, Vec<ClassId>> =
-            projections.keys().ids().map(|_| Vec::new()).collect();
-        for (id, class) in classes.iter() {
-            by_namespace.at_mut(class.namespace).push(id);
-            by_projection.at_mut(class.projection).push(id);
-        }
-        Self {
-            projections: Postings::new(projections.keys().values().cloned()),
-            namespaces: Postings::new(
-                cluster.namespaces.values().map(|namespace| namespace_keys.project(&namespace.labels)),
-            ),
-            classes: Classes { classes, tables: tables.into_keys(), of_pod, by_namespace, by_projection },
-            pods_matching: FxHashMap::default(),
-            namespaces_matching: FxHashMap::default(),
-        }
+impl<'a> Selections<'a> {
+    pub(super) fn new(classes: &'a Classes) -> Self {
+        Self { classes, pods: FxHashMap::default(), namespaces: FxHashMap::default() }
     }
 
     /// The classes of one namespace that a selector matches (NP-1).
-    pub(super) fn in_namespace(&mut self, namespace: NamespaceId, pods: &'a Selector) -> Vec<ClassId> {
-        let matching = self.pods_matching.entry(pods).or_insert_with(|| self.projections.select(pods));
-        let there = self.classes.by_namespace.at(namespace).iter().copied();
-        there.filter(|class| matching.contains(self.classes.classes.at(*class).projection.index())).collect()
+    pub(super) fn in_namespace(&mut self, namespace: NamespaceId, pods: &Selector) -> Vec<ClassId> {
+        let classes = self.classes;
+        let matching = select(&mut self.pods, &classes.pod_postings, pods);
+        let there = classes.in_namespace(namespace).iter().copied();
+        there.filter(|class| matching.contains(classes.at(*class).projection.index())).collect()
     }
 
     /// The classes of all matching namespaces that a selector matches (NP-10).
-    pub(super) fn across(&mut self, namespaces: &'a Selector, pods: &'a Selector) -> Vec<ClassId> {
-        let pods = self.pods_matching.entry(pods).or_insert_with(|| self.projections.select(pods));
-        let spaces = self.namespaces_matching.entry(namespaces).or_insert_with(|| self.namespaces.select(namespaces));
-        let classes = &self.classes;
+    pub(super) fn across(&mut self, namespaces: &Selector, pods: &Selector) -> Vec<ClassId> {
+        let classes = self.classes;
+        let pods = select(&mut self.pods, &classes.pod_postings, pods);
+        let spaces = select(&mut self.namespaces, &classes.space_postings, namespaces);
         let selected = |class: &ClassId| {
-            let class = classes.classes.at(*class);
+            let class = classes.at(*class);
             pods.contains(class.projection.index()) && spaces.contains(class.namespace.index())
         };
         // Walk the shorter side.
@@ -192,9 +208,12 @@ impl<'a> Classifier<'a> {
             of_pods().flatten().copied().filter(selected).collect()
         }
     }
+}
 
-    /// The classes as a set of the right representation.
-    pub(super) fn set(&self, classes: Vec<ClassId>) -> ClassSet {
-        ClassSet::new(classes, self.classes.classes.len())
-    }
+fn select<'m>(
+    known: &'m mut FxHashMap<Selector, FixedBitSet>,
+    postings: &Postings,
+    selector: &Selector,
+) -> &'m FixedBitSet {
+    known.entry(selector.clone()).or_insert_with(|| postings.select(selector))
 }

@@ -133,7 +133,7 @@ impl<'a> Cuts<'a> {
         }
         let table = &self.compiled.table;
         let blocks = table.terms_of(isolation).any(|term| !table.peers.at(term.peers).blocks.is_empty());
-        let names = table.terms_of(isolation).any(|term| !table.ports.at(term.ports).names().is_empty());
+        let names = table.terms_of(isolation).any(|term| !table.port_list(term.ports).names().is_empty());
         Some(CutKey { profile, table: destination.table.filter(|_| names), family: blocks.then_some(family) })
     }
 

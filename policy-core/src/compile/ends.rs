@@ -7,9 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::compile::ports::PortTable;
 use crate::compile::table::{IsolationProfile, Term};
-use crate::compile::{
-    AddressClassId, ClassId, Column, Compiled, PeersId, PortExprId, PortTableId, ProfileId, no_sctp, of_family,
-};
+use crate::compile::{AddressClassId, ClassId, Column, Compiled, PeersId, PortExprId, PortTableId, ProfileId, no_sctp};
 use crate::ids::{NodeId, PodId};
 use crate::model::{AddressSet, Direction, End, Family, Hit, PortSet, Protocol, RuleRef};
 
@@ -98,18 +96,17 @@ impl Compiled {
 
     /// A pod, by its address of one family.
     pub(crate) fn pod_end(&self, pod: PodId, family: Family) -> EndKey {
-        let columns = self.pod_columns(pod);
-        EndKey { class: columns.class, address: of_family([columns.v4, columns.v6], family) }
+        EndKey { class: self.classes.of_pod(pod), address: self.places.of_pod(pod, family) }
     }
 
     /// The addresses of nodes, each by itself.
     pub(crate) fn host_ends(&self) -> impl Iterator<Item = (NodeId, IpAddr, EndKey)> {
-        self.host_addresses.iter().map(|(node, ip, address)| (*node, *ip, EndKey { class: None, address: *address }))
+        self.places.hosts().map(|(node, ip, address)| (node, ip, EndKey { class: None, address }))
     }
 
     /// A process of a node, whichever of its addresses it uses.
     pub(crate) fn host_end(&self, node: NodeId, family: Family) -> EndKey {
-        EndKey { class: None, address: of_family(self.node_addresses.at(node).to_owned(), family) }
+        EndKey { class: None, address: self.places.of_host(Some(node), family) }
     }
 
     /// The addresses of a family, by what policies know of those that are nobody's.
@@ -194,7 +191,7 @@ impl Compiled {
 
     /// Whether a list of ports has one of them; `None` as in [`answer`](Self::answer).
     fn lists(&self, ports: PortExprId, names: Option<&PortTable>, port: Option<(Protocol, u16)>) -> Hit {
-        let ports = self.table.ports.at(ports);
+        let ports = self.table.port_list(ports);
         match port {
             Some((protocol, number)) => ports.hit(names, protocol, number),
             None => Hit::sure(ports.resolve(None).certain.is_all()),
@@ -204,12 +201,12 @@ impl Compiled {
     /// The sets of ports between which the subject's policies tell, whoever the other end is.
     pub(crate) fn port_sets(&self, subject: &Subject) -> Vec<PortSet> {
         let profile = self.profile_of(subject);
-        let terms: Vec<_> = self.table.terms_of(profile).map(|term| self.table.ports.at(term.ports)).collect();
+        let terms: Vec<_> = self.table.terms_of(profile).map(|term| self.table.port_list(term.ports)).collect();
         let mut sets: Vec<PortSet> = terms.iter().map(|ports| ports.resolve(None).any()).collect();
         if self.speaks_of_names(profile) {
             let tables: Vec<&PortTable> = match subject.direction {
                 Direction::Ingress => self.table_of(subject.names).into_iter().collect(),
-                Direction::Egress => self.classes.tables.values().collect(),
+                Direction::Egress => self.classes.tables().values().collect(),
             };
             let named = tables.iter().flat_map(|table| table.entries());
             sets.extend(named.map(|(_, value)| value.any()));
@@ -224,14 +221,14 @@ impl Compiled {
     }
 
     fn speaks_of_names(&self, profile: &IsolationProfile) -> bool {
-        self.table.terms_of(profile).any(|term| !self.table.ports.at(term.ports).names().is_empty())
+        self.table.terms_of(profile).any(|term| !self.table.port_list(term.ports).names().is_empty())
     }
 
     fn names_of(&self, class: Option<ClassId>) -> Option<PortTableId> {
-        class.map(|class| self.classes.classes.at(class).ports)
+        class.map(|class| self.classes.at(class).ports)
     }
 
     fn table_of(&self, names: Option<PortTableId>) -> Option<&PortTable> {
-        names.map(|names| self.classes.tables.at(names))
+        names.map(|names| self.classes.tables().at(names))
     }
 }

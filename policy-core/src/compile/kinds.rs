@@ -75,7 +75,7 @@ impl Signatures {
 /// Splits the classes into cells, so that each set is a union of cells: partition refinement, linear in the sets.
 /// Also tells how many cells there are.
 fn refine(compiled: &Compiled, sets: &[ClassSetId]) -> (IdVec<ClassId, CellId>, usize) {
-    let count = compiled.classes.classes.len();
+    let count = compiled.classes.len();
     let mut cell_of: Vec<usize> = vec![0; count];
     let mut sizes: Vec<usize> = vec![count];
     let mut inside: Vec<usize> = vec![0];
@@ -179,9 +179,7 @@ impl<I: Id> Kinds<I> {
             let kind = kinds.intern(Kind {
                 role: group.role,
                 profile: class.map(|class| compiled.table.profile_of(class, own)),
-                table: class
-                    .filter(|_| own == Direction::Ingress)
-                    .map(|class| compiled.classes.classes.at(class).ports),
+                table: class.filter(|_| own == Direction::Ingress).map(|class| compiled.classes.at(class).ports),
                 cell: class.map(|class| *others.cell_of.at(class)),
                 views: group.columns.map(|column| column.and_then(view)),
             });

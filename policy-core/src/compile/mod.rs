@@ -13,8 +13,12 @@ pub(crate) mod ends;
 pub mod groups;
 pub(crate) mod interner;
 mod kinds;
+pub mod meaning;
+mod places;
 pub mod ports;
+mod reading;
 mod rows;
+mod rules;
 mod scenes;
 mod selectors;
 mod senders;
@@ -22,21 +26,24 @@ mod shares;
 mod table;
 mod tally;
 mod tiers;
+pub mod update;
 mod values;
 
-use crate::compile::atoms::{Atoms, Holder};
-use crate::compile::classes::{Classes, Classifier};
+use crate::compile::atoms::Atoms;
+use crate::compile::classes::Classes;
+use crate::compile::places::Places;
 use crate::compile::ports::PortValue;
-use crate::compile::table::{Column, IsolationProfile, Rules, Table, Term};
+use crate::compile::rules::Rules;
+use crate::compile::table::{Column, IsolationProfile, Table, Term};
 use crate::compile::tiers::{Chain, Every, Single, Step};
-use crate::ids::{IdVec, NodeId, PodId, PolicyId};
-use std::net::IpAddr;
+use crate::compile::update::Index;
+use crate::ids::{NodeId, PodId, PolicyId};
 
 use crate::model::leg::{Policies, Question};
-use crate::model::premise::{self, Seen};
+use crate::model::premise::Seen;
 use crate::model::{
-    AddressSet, Cluster, Direction, Doubts, End, Family, Hit, Knob, KnobSet, Name, Outcome, Pod, Profile, Protocol,
-    RuleRef, Tier, TierRuleRef,
+    AddressSet, Cluster, Direction, Doubts, End, Family, Hit, Knob, KnobSet, Name, Outcome, Profile, Protocol, RuleRef,
+    Tier, TierRuleRef,
 };
 
 crate::id_type!(
@@ -127,59 +134,21 @@ pub struct Compiled {
     classes: Classes,
     atoms: Atoms,
     table: Table,
-    pod_addresses: IdVec<PodId, [AddressClassId; 2]>,
-    node_addresses: IdVec<NodeId, [AddressClassId; 2]>,
-    /// Every address of every node by itself, sorted.
-    host_addresses: Vec<(NodeId, IpAddr, AddressClassId)>,
-    unknown_host: [AddressClassId; 2],
+    places: Places,
     sctp_policy: bool,
+    /// What a change looks up; made at the first one.
+    index: Option<Box<Index>>,
 }
 
 /// Compiles a cluster. Linear in pods and in the sizes of the distinct peer lists.
 #[must_use]
 pub fn compile(cluster: &Cluster, profile: &Profile) -> Compiled {
     let rules = Rules::new(cluster, profile);
-    let mut atoms = rules.atoms(cluster);
-    let mut classifier = Classifier::new(cluster, profile);
-    let table = rules.table(cluster, profile, &mut classifier);
-    let of_pod = |pod: &Pod| {
-        let holder = if premise::is_host(pod, profile) { Holder::Host(pod.node) } else { Holder::Pod };
-        Family::ALL.map(|family| {
-            let address = match pod.address(family) {
-                Some(address) => atoms.outside(address),
-                None => atoms.of_whereabouts(family, &premise::pod_whereabouts(cluster, profile, pod, family)),
-            };
-            atoms.of_end(profile, cluster, holder, address)
-        })
-    };
-    let pod_addresses = cluster.pods.values().map(of_pod).collect();
-    let mut of_host = |node: Option<NodeId>| {
-        Family::ALL.map(|family| {
-            let address = atoms.of_whereabouts(family, &premise::host_whereabouts(cluster, profile, node, family));
-            atoms.of_end(profile, cluster, Holder::Host(node), address)
-        })
-    };
-    let node_addresses = cluster.nodes.ids().map(|node| of_host(Some(node))).collect();
-    let unknown_host = of_host(None);
-    let mut host_addresses = Vec::new();
-    for (id, node) in cluster.nodes.iter() {
-        for address in node.addresses.iter().map(|address| address.ip) {
-            let outside = atoms.outside(address);
-            host_addresses.push((id, address, atoms.of_end(profile, cluster, Holder::Host(Some(id)), outside)));
-        }
-    }
-    host_addresses.sort_unstable();
-    host_addresses.dedup();
-    Compiled {
-        classes: classifier.classes,
-        atoms,
-        table,
-        pod_addresses,
-        node_addresses,
-        host_addresses,
-        unknown_host,
-        sctp_policy: profile.sctp_policy,
-    }
+    let mut atoms = Atoms::new(rules.blocks.keys().clone(), cluster);
+    let classes = Classes::new(cluster, profile);
+    let table = Table::new(rules, cluster, profile, &classes);
+    let places = Places::new(&mut atoms, cluster, profile);
+    Compiled { classes, atoms, table, places, sctp_policy: profile.sctp_policy, index: None }
 }
 
 /// Everything that policies know of a pod: its class, and its addresses' classes in both families.
@@ -194,24 +163,14 @@ pub(crate) struct PodColumns {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct NodeColumns([AddressClassId; 2]);
 
-fn of_family([v4, v6]: [AddressClassId; 2], family: Family) -> AddressClassId {
-    match family {
-        Family::V4 => v4,
-        Family::V6 => v6,
-    }
-}
-
 impl Compiled {
     /// What policies know of an end.
     fn column(&self, seen: Seen, family: Family) -> Column {
         let known = |class, address| Column { class, address, somebody: None };
         match seen {
-            Seen::Pod(pod) => known(self.classes.of_pod(pod), of_family(*self.pod_addresses.at(pod), family)),
-            Seen::Host { pod: Some(pod), .. } => known(None, of_family(*self.pod_addresses.at(pod), family)),
-            Seen::Host { node, pod: None } => {
-                let addresses = node.map_or(self.unknown_host, |node| *self.node_addresses.at(node));
-                known(None, of_family(addresses, family))
-            }
+            Seen::Pod(pod) => known(self.classes.of_pod(pod), self.places.of_pod(pod, family)),
+            Seen::Host { pod: Some(pod), .. } => known(None, self.places.of_pod(pod, family)),
+            Seen::Host { node, pod: None } => known(None, self.places.of_host(node, family)),
             Seen::Address(address) if Family::of(address) == family => known(None, self.atoms.outside(address)),
             Seen::Address(_) => known(None, self.atoms.outside_all()),
             Seen::Named(name) => known(None, self.atoms.named(name, family)),
@@ -243,7 +202,7 @@ impl Compiled {
         let address = self.atoms.class(other.address);
         let taken = |term: &Term| match self.table.peers_hit(term.peers, &other, address) {
             Hit::No => PortValue::default(),
-            hit => self.table.ports.at(term.ports).resolve(names).under(hit),
+            hit => self.table.port_list(term.ports).resolve(names).under(hit),
         };
         let tier = |chain: ChainId, next: PortValue| {
             self.table.chains.at(chain).fold(&mut Every, |_, step| taken(&step.term), &next)
@@ -284,7 +243,7 @@ impl Compiled {
         let names = self.classes.table_of(question.names_of.and_then(|pod| self.classes.of_pod(pod)));
         let address = self.atoms.class(other.address);
         move |term: &Term| {
-            let ports = self.table.ports.at(term.ports).hit(names, question.protocol, question.port);
+            let ports = self.table.port_list(term.ports).hit(names, question.protocol, question.port);
             if ports == Hit::No {
                 return Hit::No;
             }
@@ -314,13 +273,13 @@ impl Compiled {
 
     /// Everything that policies know of a pod.
     pub(crate) fn pod_columns(&self, pod: PodId) -> PodColumns {
-        let [v4, v6] = *self.pod_addresses.at(pod);
+        let [v4, v6] = Family::ALL.map(|family| self.places.of_pod(pod, family));
         PodColumns { class: self.classes.of_pod(pod), v4, v6 }
     }
 
     /// Everything that policies know of a node's processes.
     pub(crate) fn node_columns(&self, node: NodeId) -> NodeColumns {
-        NodeColumns(*self.node_addresses.at(node))
+        NodeColumns(Family::ALL.map(|family| self.places.of_host(Some(node), family)))
     }
 
     /// Cuts outside addresses into those that policies treat alike.
@@ -331,7 +290,7 @@ impl Compiled {
     /// The number of label classes.
     #[must_use]
     pub fn class_count(&self) -> usize {
-        self.classes.classes.len()
+        self.classes.len()
     }
 }
 

@@ -67,10 +67,11 @@ impl PortExpr {
 pub(super) struct PortTable(Box<[((Protocol, Name), PortValue)]>);
 
 impl PortTable {
-    pub(super) fn new(ports: &[ContainerPort], mentioned: &FxHashSet<(Protocol, &str)>, profile: &Profile) -> Self {
+    pub(super) fn new(ports: &[ContainerPort], mentioned: &FxHashSet<(Protocol, Name)>, profile: &Profile) -> Self {
         let mut entries: Vec<((Protocol, Name), PortValue)> = Vec::new();
         for port in ports {
-            let Some(name) = port.name.as_ref().filter(|name| mentioned.contains(&(port.protocol, &***name))) else {
+            let Some(name) = port.name.as_ref().filter(|name| mentioned.contains(&(port.protocol, (*name).clone())))
+            else {
                 continue;
             };
             let number = PortSet::range(port.protocol, port.port, port.port);

@@ -3,46 +3,70 @@
 use fixedbitset::FixedBitSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::model::{LabelSet, Operator, Requirement, Selector};
+use crate::model::{LabelSet, Name, Operator, Requirement, Selector};
 
 /// The label keys that some selector reads. All others cannot matter and are projected away.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Keys<'a> {
-    keys: FxHashSet<&'a str>,
+pub(super) struct Keys {
+    keys: FxHashSet<Name>,
 }
 
-impl<'a> Keys<'a> {
-    pub(super) fn read_by(selectors: impl Iterator<Item = &'a Selector>) -> Self {
-        let keys = selectors.flat_map(Selector::requirements).map(|requirement| &*requirement.key).collect();
+impl Keys {
+    pub(super) fn read_by<'a>(selectors: impl Iterator<Item = &'a Selector>) -> Self {
+        let keys = selectors.flat_map(Selector::requirements).map(|requirement| requirement.key.clone()).collect();
         Self { keys }
     }
 
+    /// Whether all keys of a selector are among them.
+    pub(super) fn know(&self, selector: &Selector) -> bool {
+        selector.requirements().iter().all(|requirement| self.keys.contains(&requirement.key))
+    }
+
     /// The labels with these keys only.
-    pub(super) fn project<'l>(&self, labels: &'l LabelSet) -> Vec<(&'l str, &'l str)> {
-        let read = labels.iter().filter(|(key, _)| self.keys.contains(&**key));
-        read.map(|(key, value)| (&**key, &**value)).collect()
+    pub(super) fn project(&self, labels: &LabelSet) -> LabelSet {
+        labels.filtered(|key| self.keys.contains(key))
     }
 }
 
 /// Which of the objects `0..universe` carry which labels.
-#[derive(Debug)]
-pub(super) struct Postings<'a> {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Postings {
     universe: usize,
-    by_key: FxHashMap<&'a str, Vec<usize>>,
-    by_label: FxHashMap<(&'a str, &'a str), Vec<usize>>,
+    by_key: FxHashMap<Name, OfKey>,
 }
 
-impl<'a> Postings<'a> {
-    pub(super) fn new(objects: impl ExactSizeIterator<Item = Vec<(&'a str, &'a str)>>) -> Self {
-        let mut postings =
-            Self { universe: objects.len(), by_key: FxHashMap::default(), by_label: FxHashMap::default() };
-        for (index, labels) in objects.enumerate() {
-            for (key, value) in labels {
-                postings.by_key.entry(key).or_default().push(index);
-                postings.by_label.entry((key, value)).or_default().push(index);
-            }
+/// The objects that have a key, and those that have it with each value.
+#[derive(Clone, Debug, Default)]
+struct OfKey {
+    all: Vec<usize>,
+    by_value: FxHashMap<Name, Vec<usize>>,
+}
+
+impl<'a> FromIterator<&'a LabelSet> for Postings {
+    fn from_iter<I: IntoIterator<Item = &'a LabelSet>>(objects: I) -> Self {
+        let mut postings = Self::default();
+        for labels in objects {
+            postings.push(labels);
         }
         postings
+    }
+}
+
+impl Postings {
+    /// The next object.
+    pub(super) fn push(&mut self, labels: &LabelSet) {
+        for (key, value) in labels.iter() {
+            let of_key = match self.by_key.get_mut(key) {
+                Some(known) => known,
+                None => self.by_key.entry(key.clone()).or_default(),
+            };
+            of_key.all.push(self.universe);
+            match of_key.by_value.get_mut(value) {
+                Some(known) => known.push(self.universe),
+                None => drop(of_key.by_value.insert(value.clone(), vec![self.universe])),
+            }
+        }
+        self.universe += 1;
     }
 
     /// The objects that a selector matches.
@@ -57,14 +81,14 @@ impl<'a> Postings<'a> {
 
     fn satisfying(&self, requirement: &Requirement) -> FixedBitSet {
         let mut bits = FixedBitSet::with_capacity(self.universe);
-        let key = &*requirement.key;
+        let of_key = self.by_key.get(&requirement.key);
         match &requirement.operator {
             Operator::In(values) | Operator::NotIn(values) => {
-                let lists = values.iter().filter_map(|value| self.by_label.get(&(key, &**value)));
+                let lists = values.iter().filter_map(|value| of_key?.by_value.get(value));
                 bits.extend(lists.flatten().copied());
             }
             Operator::Exists | Operator::DoesNotExist => {
-                bits.extend(self.by_key.get(key).into_iter().flatten().copied());
+                bits.extend(of_key.iter().flat_map(|of_key| &of_key.all).copied());
             }
         }
         // A missing key satisfies the negative operators.
@@ -72,5 +96,47 @@ impl<'a> Postings<'a> {
             bits.toggle_range(..);
         }
         bits
+    }
+}
+
+/// The other way round: which of many selectors match a label set. Each stands for something.
+#[derive(Clone, Debug)]
+pub(super) struct Matchers<T> {
+    /// Selectors that demand a value, by one such demand each.
+    by_label: FxHashMap<(Name, Name), Vec<(Selector, T)>>,
+    others: Vec<(Selector, T)>,
+}
+
+impl<T> Default for Matchers<T> {
+    fn default() -> Self {
+        Self { by_label: FxHashMap::default(), others: Vec::new() }
+    }
+}
+
+/// A label without which nothing matches the selector, if there is one.
+pub(super) fn demand(selector: &Selector) -> Option<(Name, Name)> {
+    selector.requirements().iter().find_map(|requirement| match &requirement.operator {
+        Operator::In(values) => match values.as_slice() {
+            [value] => Some((requirement.key.clone(), value.clone())),
+            _ => None,
+        },
+        Operator::NotIn(_) | Operator::Exists | Operator::DoesNotExist => None,
+    })
+}
+
+impl<T> Matchers<T> {
+    pub(super) fn push(&mut self, selector: &Selector, meant: T) {
+        let place = match demand(selector) {
+            Some(label) => self.by_label.entry(label).or_default(),
+            None => &mut self.others,
+        };
+        place.push((selector.clone(), meant));
+    }
+
+    /// What those stand for that match.
+    pub(super) fn matching(&self, labels: &LabelSet) -> impl Iterator<Item = &T> {
+        let demanding = labels.iter().filter_map(|label| self.by_label.get(label)).flatten();
+        let candidates = demanding.chain(&self.others);
+        candidates.filter(|(selector, _)| selector.matches(labels)).map(|(_, meant)| meant)
     }
 }

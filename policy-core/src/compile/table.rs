@@ -6,19 +6,24 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::compile::atoms::{AddressClass, Atoms, Block};
+use crate::compile::atoms::AddressClass;
 use crate::compile::class_set::ClassSet;
-use crate::compile::classes::Classifier;
+use crate::compile::classes::{Classes, Selections};
 use crate::compile::interner::Interner;
 use crate::compile::ports::PortExpr;
+use crate::compile::rules::{PodPeer, Rules, Scope};
 use crate::compile::tiers::{Chain, Step};
 use crate::compile::{AddressClassId, BlockId, ChainId, ClassId, ClassSetId, PeersId, PortExprId, ProfileId};
-use crate::ids::{ClusterPolicyId, Id, IdVec, NamespaceId, PolicyId};
+use crate::ids::{ClusterPolicyId, IdVec, PolicyId};
 use crate::model::profile::EqualPriority;
-use crate::model::{
-    AddressSet, Cluster, Direction, Doubts, Hit, Knob, KnobSet, Name, NamespaceScope, Peer, Peers, Profile, Rule,
-    RuleRef, Selector, Tier, TierPeer, TierPeers, TierRule, TierRuleRef,
-};
+use crate::model::{Cluster, ClusterPolicyKind, Direction, Doubts, Hit, Knob, KnobSet, Name, Profile, RuleRef, Tier};
+
+pub(super) use crate::compile::rules::Term;
+
+/// Nobody's policies.
+const NO_CHAIN: ChainId = ChainId::FIRST;
+/// No pod.
+const NO_SET: ClassSetId = ClassSetId::FIRST;
 
 /// What policies can know of an end: its label class, if it is a pod to them, and its address class.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -58,13 +63,6 @@ impl PeerSet {
     }
 }
 
-/// A rule, compiled.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Term {
-    pub(super) peers: PeersId,
-    pub(super) ports: PortExprId,
-}
-
 /// The policies that act on a class in one direction, and what they say.
 #[derive(Clone, Debug)]
 pub(super) struct IsolationProfile {
@@ -83,27 +81,84 @@ pub(super) struct IsolationProfile {
 impl IsolationProfile {
     /// Whether no policy of any tier acts on the class.
     pub(super) fn is_open(&self) -> bool {
-        let none = ChainId::from_index(0);
-        self.policies.is_empty() && self.admin == none && self.baseline == none
+        self.policies.is_empty() && self.admin == NO_CHAIN && self.baseline == NO_CHAIN
     }
 }
 
 /// The factors of all answers.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
+    pub(super) rules: Rules,
     pub(super) peers: IdVec<PeersId, PeerSet>,
     /// The distinct sets of label classes that peer lists select.
     pub(super) sets: IdVec<ClassSetId, ClassSet>,
-    pub(super) ports: IdVec<PortExprId, PortExpr>,
-    ingress: IdVec<ProfileId, IsolationProfile>,
-    egress: IdVec<ProfileId, IsolationProfile>,
-    ingress_of: IdVec<ClassId, ProfileId>,
-    egress_of: IdVec<ClassId, ProfileId>,
+    pub(super) ingress: Side,
+    pub(super) egress: Side,
     /// The distinct tiers; the first is empty.
     pub(super) chains: IdVec<ChainId, Chain>,
+    pub(super) chain_keys: Interner<ChainId, ChainKey>,
 }
 
+/// The profiles of one direction. The first is the open one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Side {
+    profiles: IdVec<ProfileId, IsolationProfile>,
+    keys: Interner<ProfileId, ProfileKey>,
+    of_class: IdVec<ClassId, ProfileId>,
+}
+
+/// The policies that act on a class, in order of their names, and its tiers.
+pub(super) type ProfileKey = (Vec<PolicyId>, ChainId, ChainId);
+
+/// The policies of one tier that act on a class in one direction, in order of kind and name.
+pub(super) type ChainKey = (Direction, Vec<ClusterPolicyId>);
+
 impl Table {
+    /// Resolves peers to classes and policies to profiles.
+    pub(super) fn new(rules: Rules, cluster: &Cluster, profile: &Profile, classes: &Classes) -> Self {
+        let mut table = Self {
+            rules,
+            peers: IdVec::new(),
+            sets: IdVec::new(),
+            ingress: Side::default(),
+            egress: Side::default(),
+            chains: IdVec::new(),
+            chain_keys: Interner::default(),
+        };
+        table.chain(cluster, profile, (Direction::Ingress, Vec::new()));
+        let mut selections = Selections::new(classes);
+        table.learn_peers(&mut selections);
+        for direction in Direction::ALL {
+            table.profile_all(direction, cluster, profile, &mut selections);
+        }
+        table
+    }
+
+    /// Looks up the peer lists that the rules have and the table does not have yet.
+    pub(super) fn learn_peers(&mut self, selections: &mut Selections<'_>) {
+        for pods in self.rules.sets.keys().values().skip(self.sets.len()) {
+            let mut selected = Vec::new();
+            for PodPeer { scope, pods, hosts } in pods {
+                let there = match scope {
+                    Scope::Own(namespace) => selections.in_namespace(*namespace, pods),
+                    Scope::Matching(spaces) => selections.across(spaces, pods),
+                };
+                selected.extend(there.into_iter().filter(|class| *hosts || !selections.classes.at(*class).host));
+            }
+            self.sets.push(selections.classes.set(selected));
+        }
+        for key in self.rules.peers.keys().values().skip(self.peers.len()) {
+            let everybody = PeerSet { any: true, nobody: false, classes: NO_SET, blocks: Box::default() };
+            self.peers.push(match key {
+                None => everybody,
+                Some((classes, blocks)) => {
+                    let nobody = *classes == NO_SET && blocks.is_empty();
+                    PeerSet { any: false, nobody, classes: *classes, blocks: blocks.as_slice().into() }
+                }
+            });
+        }
+    }
+
     /// All terms of a profile, those of tiers too.
     pub(super) fn terms_of(&self, profile: &IsolationProfile) -> impl Iterator<Item = Term> {
         let tiers = [profile.admin, profile.baseline].into_iter().flat_map(|chain| self.chains.at(chain).steps());
@@ -122,18 +177,31 @@ impl Table {
         peers.block_hit(address)
     }
 
-    pub(super) fn profiles(&self, direction: Direction) -> &IdVec<ProfileId, IsolationProfile> {
+    /// A port list.
+    pub(super) fn port_list(&self, id: PortExprId) -> &PortExpr {
+        self.rules.ports.keys().at(id)
+    }
+
+    fn side(&self, direction: Direction) -> &Side {
         match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
         }
     }
 
-    pub(super) fn profile_of(&self, class: ClassId, direction: Direction) -> ProfileId {
+    fn side_mut(&mut self, direction: Direction) -> &mut Side {
         match direction {
-            Direction::Ingress => *self.ingress_of.at(class),
-            Direction::Egress => *self.egress_of.at(class),
+            Direction::Ingress => &mut self.ingress,
+            Direction::Egress => &mut self.egress,
         }
+    }
+
+    pub(super) fn profiles(&self, direction: Direction) -> &IdVec<ProfileId, IsolationProfile> {
+        &self.side(direction).profiles
+    }
+
+    pub(super) fn profile_of(&self, class: ClassId, direction: Direction) -> ProfileId {
+        *self.side(direction).of_class.at(class)
     }
 
     /// The profile of a class in a direction.
@@ -142,223 +210,105 @@ impl Table {
     }
 }
 
-/// The content of a peer list, before its classes are looked up.
-type PeersKey<'a> = Option<(Vec<PodPeer<'a>>, Vec<BlockId>)>;
-/// Namespace or namespace selector, pods, and whether pods on the host's network count (CNP-7).
-type PodPeer<'a> = (Option<NamespaceId>, Option<&'a Selector>, &'a Selector, bool);
-
-/// Interns the rules of a cluster.
-#[derive(Debug, Default)]
-pub(super) struct Rules<'a> {
-    peers: Interner<PeersId, PeersKey<'a>>,
-    ports: Interner<PortExprId, PortExpr>,
-    blocks: Interner<BlockId, Block>,
-    by_policy: IdVec<PolicyId, [Vec<(RuleRef, Term)>; 2]>,
-    by_cluster_policy: IdVec<ClusterPolicyId, [Vec<Step>; 2]>,
-}
-
-impl<'a> Rules<'a> {
-    pub(super) fn new(cluster: &'a Cluster, profile: &Profile) -> Self {
-        let mut rules = Self::default();
-        rules.peers.intern(None);
-        for (id, policy) in cluster.policies.iter() {
-            let compiled = Direction::ALL.map(|direction| {
-                let list = policy.rules(direction).unwrap_or_default();
-                let rule = |(index, rule): (u32, &'a Rule)| {
-                    let peers = rules.peers(policy.namespace, &rule.peers);
-                    let ports = rules.ports.intern(PortExpr::new(&rule.ports, profile.endport_support));
-                    (RuleRef { policy: id, direction, index }, Term { peers, ports })
-                };
-                (0_u32..).zip(list).map(rule).collect::<Vec<_>>()
-            });
-            rules.by_policy.push(compiled);
-        }
-        for (id, policy) in cluster.cluster_policies.iter() {
-            let compiled = Direction::ALL.map(|direction| {
-                let step = |(index, rule): (u32, &'a TierRule)| {
-                    let peers = rules.tier_peers(&rule.peers);
-                    let ports = rules.ports.intern(PortExpr::new(&rule.ports, true));
-                    let reference = TierRuleRef { policy: id, direction, index };
-                    Step { rule: reference, action: rule.action, term: Term { peers, ports } }
-                };
-                (0_u32..).zip(policy.rules(direction)).map(step).collect::<Vec<_>>()
-            });
-            rules.by_cluster_policy.push(compiled);
-        }
-        rules
-    }
-
-    fn peers(&mut self, own: NamespaceId, peers: &'a Peers) -> PeersId {
-        let Peers::OneOf(list) = peers else { return self.peers.intern(None) };
-        let (mut pods, mut blocks) = (Vec::new(), Vec::new());
-        for peer in list {
-            match peer {
-                Peer::Pods { namespaces: NamespaceScope::Own, pods: selector, .. } => {
-                    pods.push((Some(own), None, selector, true));
-                }
-                Peer::Pods { namespaces: NamespaceScope::Matching(spaces), pods: selector, .. } => {
-                    pods.push((None, Some(spaces), selector, true));
-                }
-                Peer::Block(block) => blocks.push(self.blocks.intern(Block::Range(block.addresses()))),
-            }
-        }
-        self.list(pods, blocks)
-    }
-
-    fn tier_peers(&mut self, peers: &'a TierPeers) -> PeersId {
-        let TierPeers::OneOf(list) = peers else { return self.peers.intern(None) };
-        let (mut pods, mut blocks) = (Vec::new(), Vec::new());
-        for peer in list {
-            match peer {
-                TierPeer::Pods { selection, .. } => {
-                    pods.push((None, Some(&selection.namespaces), &selection.pods, false));
-                }
-                TierPeer::Nodes { nodes, .. } => blocks.push(self.blocks.intern(Block::Nodes(nodes.clone()))),
-                TierPeer::Network { cidr, .. } => {
-                    blocks.push(self.blocks.intern(Block::Network(AddressSet::net(*cidr))));
-                }
-                TierPeer::Domain { pattern, .. } => blocks.push(self.blocks.intern(Block::Domain(pattern.clone()))),
-            }
-        }
-        self.list(pods, blocks)
-    }
-
-    fn list(&mut self, mut pods: Vec<PodPeer<'a>>, mut blocks: Vec<BlockId>) -> PeersId {
-        pods.sort_unstable();
-        pods.dedup();
-        blocks.sort_unstable();
-        blocks.dedup();
-        self.peers.intern(Some((pods, blocks)))
-    }
-
-    /// The address classes that the blocks of all rules make.
-    pub(super) fn atoms(&self, cluster: &Cluster) -> Atoms {
-        Atoms::new(self.blocks.keys().clone(), cluster)
-    }
-
-    /// Resolves peers to classes and policies to profiles.
-    pub(super) fn table(self, cluster: &'a Cluster, profile: &Profile, classifier: &mut Classifier<'a>) -> Table {
-        let mut sets: Interner<ClassSetId, &Vec<PodPeer<'a>>> = Interner::default();
-        let nobody = Vec::new();
-        let peers = self.peers.keys().values().map(|key| match key {
-            None => PeerSet { any: true, nobody: false, classes: sets.intern(&nobody), blocks: Box::default() },
-            Some((pods, blocks)) => {
-                let none = pods.is_empty() && blocks.is_empty();
-                PeerSet { any: false, nobody: none, classes: sets.intern(pods), blocks: blocks.as_slice().into() }
-            }
-        });
-        let peers = peers.collect();
-        let mut select = |pods: &Vec<PodPeer<'a>>| {
-            let mut classes = Vec::new();
-            for (own, spaces, selector, hosts) in pods {
-                let from = classes.len();
-                match (own, spaces) {
-                    (Some(namespace), _) => classes.extend(classifier.in_namespace(*namespace, selector)),
-                    (None, Some(spaces)) => classes.extend(classifier.across(spaces, selector)),
-                    (None, None) => {}
-                }
-                if !hosts {
-                    let selected = classes.split_off(from);
-                    classes.extend(selected.into_iter().filter(|class| !classifier.classes.classes.at(*class).host));
+impl Table {
+    /// Finds out which policies act on each class.
+    fn profile_all(
+        &mut self,
+        direction: Direction,
+        cluster: &Cluster,
+        profile: &Profile,
+        selections: &mut Selections<'_>,
+    ) {
+        let count = selections.classes.len();
+        let mut selecting: IdVec<ClassId, Vec<PolicyId>> = (0..count).map(|_| Vec::new()).collect();
+        let mut acting: IdVec<ClassId, [Vec<ClusterPolicyId>; 2]> = (0..count).map(|_| Default::default()).collect();
+        if profile.enforcement {
+            for (id, policy) in cluster.policies.iter().filter(|(_, policy)| policy.rules(direction).is_some()) {
+                for class in selections.in_namespace(policy.namespace, &policy.selector) {
+                    selecting.at_mut(class).push(id);
                 }
             }
-            classifier.set(classes)
+            let tiers = cluster.cluster_policies.iter();
+            for (id, policy) in tiers.filter(|(_, policy)| !policy.rules(direction).is_empty()) {
+                for class in selections.across(&policy.subject.namespaces, &policy.subject.pods) {
+                    if selections.classes.at(class).host {
+                        continue; // CNP-6
+                    }
+                    let [admin, baseline] = acting.at_mut(class);
+                    match policy.tier {
+                        Tier::Admin => admin.push(id),
+                        Tier::Baseline => baseline.push(id),
+                    }
+                }
+            }
+        }
+        self.intern_profile(direction, (Vec::new(), NO_CHAIN, NO_CHAIN));
+        for (class, policies) in selecting.iter() {
+            let [admin, baseline] = std::mem::take(acting.at_mut(class))
+                .map(|policies| self.chain(cluster, profile, (direction, policies)));
+            self.set_profile(class, direction, (policies.clone(), admin, baseline));
+        }
+    }
+
+    /// Says which policies act on a class; `false` when it is what was said before.
+    pub(super) fn set_profile(&mut self, class: ClassId, direction: Direction, key: ProfileKey) -> bool {
+        let id = self.intern_profile(direction, key);
+        let of_class = &mut self.side_mut(direction).of_class;
+        match of_class.get_mut(class) {
+            Some(known) => std::mem::replace(known, id) != id,
+            None => {
+                of_class.push(id);
+                true
+            }
+        }
+    }
+
+    fn intern_profile(&mut self, direction: Direction, key: ProfileKey) -> ProfileId {
+        let side = match direction {
+            Direction::Ingress => &mut self.ingress,
+            Direction::Egress => &mut self.egress,
         };
-        let sets = sets.keys().values().map(|pods| select(pods)).collect();
-        let mut chains: Interner<ChainId, (Direction, Vec<ClusterPolicyId>)> = Interner::default();
-        chains.intern((Direction::Ingress, Vec::new()));
-        let mut side = |direction| profiles(cluster, profile, classifier, &self, &mut chains, direction);
-        let (ingress, ingress_of) = side(Direction::Ingress);
-        let (egress, egress_of) = side(Direction::Egress);
-        let chain = |(direction, policies): &(Direction, Vec<ClusterPolicyId>)| {
-            chain(cluster, profile, &self, *direction, policies)
-        };
-        let chains = chains.keys().values().map(chain).collect();
-        Table { peers, sets, ports: self.ports.into_keys(), ingress, egress, ingress_of, egress_of, chains }
-    }
-
-    fn of_cluster_policy(&self, policy: ClusterPolicyId, direction: Direction) -> &[Step] {
-        let [ingress, egress] = self.by_cluster_policy.at(policy);
-        if direction == Direction::Ingress { ingress } else { egress }
-    }
-}
-
-/// The policies of one tier in their order (CNP-2).
-fn chain(
-    cluster: &Cluster,
-    profile: &Profile,
-    rules: &Rules<'_>,
-    direction: Direction,
-    policies: &[ClusterPolicyId],
-) -> Chain {
-    let mut order: Vec<(bool, Option<u16>, &Name, ClusterPolicyId)> = Vec::new();
-    for id in policies {
-        let policy = cluster.cluster_policies.at(*id);
-        order.push((policy.priority.is_none(), policy.priority, &policy.name, *id));
-    }
-    order.sort_unstable();
-    let by_name = profile.equal_priority == EqualPriority::Name;
-    let steps = |(.., id): &(bool, Option<u16>, &Name, ClusterPolicyId)| -> Box<[Step]> {
-        rules.of_cluster_policy(*id, direction).into()
-    };
-    let (ordered, free): (Vec<_>, Vec<_>) = order.into_iter().partition(|(free, ..)| by_name || !*free);
-    let groups = ordered.chunk_by(|(_, a, ..), (_, b, ..)| !by_name && a == b);
-    Chain::new(groups.map(|group| group.iter().map(steps).collect()).collect(), free.iter().map(steps).collect())
-}
-
-/// The distinct sets of acting policies, and which class has which.
-fn profiles<'a>(
-    cluster: &'a Cluster,
-    profile: &Profile,
-    classifier: &mut Classifier<'a>,
-    rules: &Rules<'a>,
-    chains: &mut Interner<ChainId, (Direction, Vec<ClusterPolicyId>)>,
-    direction: Direction,
-) -> (IdVec<ProfileId, IsolationProfile>, IdVec<ClassId, ProfileId>) {
-    let count = classifier.classes.classes.len();
-    let mut selecting: IdVec<ClassId, Vec<PolicyId>> = (0..count).map(|_| Vec::new()).collect();
-    let mut acting: IdVec<ClassId, [Vec<ClusterPolicyId>; 2]> = (0..count).map(|_| Default::default()).collect();
-    if profile.enforcement {
-        for (id, policy) in cluster.policies.iter().filter(|(_, policy)| policy.rules(direction).is_some()) {
-            for class in classifier.in_namespace(policy.namespace, &policy.selector) {
-                selecting.at_mut(class).push(id);
-            }
+        if let Some(known) = side.keys.get(&key) {
+            return known;
         }
-        for (id, policy) in cluster.cluster_policies.iter().filter(|(_, policy)| !policy.rules(direction).is_empty()) {
-            for class in classifier.across(&policy.subject.namespaces, &policy.subject.pods) {
-                if classifier.classes.classes.at(class).host {
-                    continue; // CNP-6
-                }
-                let [admin, baseline] = acting.at_mut(class);
-                match policy.tier {
-                    Tier::Admin => admin.push(id),
-                    Tier::Baseline => baseline.push(id),
-                }
-            }
-        }
-    }
-    let mut tier = |policies: &Vec<ClusterPolicyId>| {
-        let none = ChainId::from_index(0);
-        if policies.is_empty() { none } else { chains.intern((direction, policies.clone())) }
-    };
-    let mut interned: Interner<ProfileId, (Vec<PolicyId>, ChainId, ChainId)> = Interner::default();
-    interned.intern((Vec::new(), ChainId::from_index(0), ChainId::from_index(0)));
-    let mut of_class = IdVec::new();
-    for (class, policies) in selecting.iter() {
-        let [admin, baseline] = acting.at(class);
-        of_class.push(interned.intern((policies.clone(), tier(admin), tier(baseline))));
-    }
-    let build = |(policies, admin, baseline): &(Vec<PolicyId>, ChainId, ChainId)| {
-        let of_policy = |policy: &PolicyId| {
-            let [ingress, egress] = rules.by_policy.at(*policy);
-            let list = if direction == Direction::Ingress { ingress } else { egress };
-            list.iter().copied()
-        };
-        let rules: Vec<_> = policies.iter().flat_map(of_policy).collect();
+        let (policies, admin, baseline) = &key;
+        let rules: Vec<_> = policies.iter().flat_map(|policy| self.rules.of(*policy, direction)).copied().collect();
         let mut known = FxHashSet::default();
         let terms = rules.iter().map(|(_, term)| *term).filter(|term| known.insert(*term)).collect();
         let policies = policies.as_slice().into();
-        IsolationProfile { policies, rules: rules.into(), terms, admin: *admin, baseline: *baseline }
-    };
-    (interned.keys().values().map(build).collect(), of_class)
+        side.profiles.push(IsolationProfile {
+            policies,
+            rules: rules.into(),
+            terms,
+            admin: *admin,
+            baseline: *baseline,
+        });
+        side.keys.intern(key)
+    }
+
+    /// The policies of one tier in their order (CNP-2).
+    pub(super) fn chain(&mut self, cluster: &Cluster, profile: &Profile, key: ChainKey) -> ChainId {
+        if key.1.is_empty() && !self.chains.is_empty() {
+            return NO_CHAIN;
+        }
+        if let Some(known) = self.chain_keys.get(&key) {
+            return known;
+        }
+        let (direction, policies) = &key;
+        let mut order: Vec<(bool, Option<u16>, &Name, ClusterPolicyKind, ClusterPolicyId)> = Vec::new();
+        for id in policies {
+            let policy = cluster.cluster_policies.at(*id);
+            order.push((policy.priority.is_none(), policy.priority, &policy.name, policy.kind, *id));
+        }
+        order.sort_unstable();
+        let by_name = profile.equal_priority == EqualPriority::Name;
+        let steps = |(.., id): &(bool, Option<u16>, &Name, ClusterPolicyKind, ClusterPolicyId)| -> Box<[Step]> {
+            self.rules.of_tier(*id, *direction).into()
+        };
+        let (ordered, free): (Vec<_>, Vec<_>) = order.into_iter().partition(|(free, ..)| by_name || !*free);
+        let groups = ordered.chunk_by(|(_, a, ..), (_, b, ..)| !by_name && a == b);
+        let groups = groups.map(|group| group.iter().map(steps).collect()).collect();
+        self.chains.push(Chain::new(groups, free.iter().map(steps).collect()));
+        self.chain_keys.intern(key)
+    }
 }

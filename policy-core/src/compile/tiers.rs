@@ -3,6 +3,8 @@
 //! The fold works on single questions and on sets of ports alike. What a tier makes of anything that may come after it
 //! is known by what it makes of "nothing", of "everything" and of "it depends on DNS": its [`Effect`].
 
+use std::collections::BTreeSet;
+
 use crate::compile::ports::PortValue;
 use crate::compile::table::Term;
 use crate::compile::{PeersId, ValueId};
@@ -86,6 +88,12 @@ impl Chain {
     /// All steps.
     pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
         self.groups.iter().flatten().chain(&self.free).flatten()
+    }
+
+    /// Its groups and the policies whose place is free, as `tell` says them.
+    pub(super) fn parts(&self, tell: impl Fn(&[Step]) -> String) -> (Vec<BTreeSet<String>>, BTreeSet<String>) {
+        let all = |group: &Group| group.iter().map(|steps| tell(steps)).collect();
+        (self.groups.iter().map(all).collect(), all(&self.free))
     }
 
     /// The distinct peer lists of its steps, sorted.

@@ -37,12 +37,12 @@ impl Values {
         let mut known: Interner<PortNameId, (Protocol, Name)> = Interner::default();
         let mut value =
             |value: PortValue| interner.intern(if compiled.sctp_policy { value } else { value.with_unknown_sctp() });
-        let fixed = compiled.table.ports.values().map(|ports| value(ports.resolve(None))).collect();
+        let fixed = compiled.table.rules.ports.keys().values().map(|ports| value(ports.resolve(None))).collect();
         let mut ids = |names: &[(Protocol, Name)]| names.iter().map(|name| known.intern(name.clone())).collect();
-        let names = compiled.table.ports.values().map(|ports| ids(ports.names())).collect();
+        let names = compiled.table.rules.ports.keys().values().map(|ports| ids(ports.names())).collect();
         let mut entry = |(name, ports): &((Protocol, Name), PortValue)| Some((known.get(name)?, value(ports.clone())));
         let table = |table: &PortTable| table.entries().iter().filter_map(&mut entry).collect();
-        let tables = compiled.classes.tables.values().map(table).collect();
+        let tables = compiled.classes.tables().values().map(table).collect();
         Self {
             interner,
             unions: FxHashMap::default(),

@@ -85,14 +85,24 @@ pub(super) fn lower(input: &Input<'_>, context: &mut Context) -> ClusterPolicies
     warn_of_both_apis(input, context);
     let mut lowered = ClusterPolicies::default();
     for ((kind, name), (object, body)) in &input.cluster_policies {
-        let errors = context.errors();
-        let policy = policy(Form(*kind), name, object, body, context);
-        match policy.filter(|_| context.errors() == errors) {
+        match accepted(*kind, name, object, body, context) {
             Some(policy) => drop(lowered.policies.push(policy)),
             None => lowered.refused = true,
         }
     }
     lowered
+}
+
+/// A policy; `None` when it has an error, which is reported.
+pub(super) fn accepted(
+    kind: ClusterPolicyKind,
+    name: &Name,
+    object: &Object,
+    body: &ClusterPolicyBody,
+    context: &mut Context,
+) -> Option<ClusterPolicy> {
+    let errors = context.errors();
+    policy(Form(kind), name, object, body, context).filter(|_| context.errors() == errors)
 }
 
 /// ANP-4

@@ -61,6 +61,20 @@ impl Context {
         ports
     }
 
+    /// Forgets the allocations that nobody else uses.
+    pub(super) fn forget_unused(&mut self) {
+        self.labels.retain(|labels| !labels.is_unshared());
+        self.ports.retain(|ports| Arc::strong_count(ports) > 1);
+        self.host_ports.retain(|ports| Arc::strong_count(ports) > 1);
+        self.names.retain(|name| Arc::strong_count(name) > 1);
+    }
+
+    /// The findings so far, sorted by place. They are not kept.
+    pub(super) fn take_diagnostics(&mut self) -> Vec<Diagnostic> {
+        let diagnostics = std::mem::take(&mut self.diagnostics);
+        Self { diagnostics, ..Self::default() }.into_diagnostics()
+    }
+
     /// Keeps a finding.
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
         self.errors += usize::from(diagnostic.is_error());

@@ -112,12 +112,7 @@ impl<'a> Input<'a> {
             Body::Endpoints(body) => keep(&mut self.endpoints, (namespace, name), object, &**body),
             Body::EndpointSlice(body) => keep(&mut self.slices, (namespace, name), object, &**body),
             Body::ClusterPolicy(body) => {
-                let kind = match &*object.kind {
-                    "AdminNetworkPolicy" => ClusterPolicyKind::AdminNetworkPolicy,
-                    "BaselineAdminNetworkPolicy" => ClusterPolicyKind::BaselineAdminNetworkPolicy,
-                    _ => ClusterPolicyKind::ClusterNetworkPolicy,
-                };
-                keep(&mut self.cluster_policies, (kind, name), object, &**body)
+                keep(&mut self.cluster_policies, (object.cluster_policy_kind(), name), object, &**body)
             }
             // Rights alone make no namespace: nothing in it can be reached.
             Body::Role(body) => {

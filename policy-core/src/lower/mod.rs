@@ -14,6 +14,7 @@ mod host_ports;
 mod ingress;
 mod ingress_annotations;
 mod input;
+mod live;
 mod namespaces;
 mod network_policy;
 mod nodes;
@@ -30,6 +31,8 @@ mod testing;
 mod tier_peers;
 mod tier_ports;
 mod workloads;
+
+pub use live::LiveCluster;
 
 use crate::diagnostic::Diagnostic;
 use crate::ids::{IdVec, PodId};

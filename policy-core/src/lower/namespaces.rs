@@ -9,6 +9,7 @@ use crate::ids::{IdVec, NamespaceId};
 use crate::lower::context::Context;
 use crate::lower::input::Input;
 use crate::model::{Name, Namespace};
+use crate::snapshot::Object;
 
 /// The label that every namespace carries (NP-11a).
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -23,27 +24,30 @@ pub(super) struct Namespaces {
 /// Lowers all namespaces.
 pub(super) fn lower(input: &Input<'_>, context: &mut Context) -> Namespaces {
     let mut lowered = Namespaces::default();
-    let name_label = context.name(&Name::from(NAME_LABEL));
     for (name, object) in &input.namespaces {
-        let written = object.and_then(|object| object.metadata.labels.as_ref());
-        let mut labels: BTreeMap<Name, Name> = written.cloned().unwrap_or_default();
-        let before = labels.insert(name_label.clone(), name.clone());
-        // NP-11a
-        if let Some(before) = before.filter(|before| before != name) {
-            let span = object.and_then(|object| object.span);
-            let message = format!("the label `{NAME_LABEL}` of namespace `{name}` says `{before}`");
-            context.report(
-                Diagnostic::warning("NP-11a", span, message)
-                    .help(format!("the API server always sets it to the name: read as `{name}`; remove the label")),
-            );
-        }
-        let labels = context.labels(Some(&labels));
-        // NP-34
-        let span = object.and_then(|object| object.span);
-        let id = lowered.namespaces.push(Namespace { name: name.clone(), labels, span });
+        let namespace = namespace(name, *object, context);
+        let id = lowered.namespaces.push(namespace);
         lowered.ids.insert(name.clone(), id);
     }
     lowered
+}
+
+/// A namespace; without an object it has the labels that every namespace has (NP-34).
+pub(super) fn namespace(name: &Name, object: Option<&Object>, context: &mut Context) -> Namespace {
+    let written = object.and_then(|object| object.metadata.labels.as_ref());
+    let mut labels: BTreeMap<Name, Name> = written.cloned().unwrap_or_default();
+    let name_label = context.name(&Name::from(NAME_LABEL));
+    let before = labels.insert(name_label, name.clone());
+    let span = object.and_then(|object| object.span);
+    // NP-11a
+    if let Some(before) = before.filter(|before| before != name) {
+        let message = format!("the label `{NAME_LABEL}` of namespace `{name}` says `{before}`");
+        context.report(
+            Diagnostic::warning("NP-11a", span, message)
+                .help(format!("the API server always sets it to the name: read as `{name}`; remove the label")),
+        );
+    }
+    Namespace { name: name.clone(), labels: context.labels(Some(&labels)), span }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::lower::peers::peers;
 use crate::lower::ports::policy_ports;
 use crate::lower::selectors::selector;
 use crate::model::{Direction, Name, NetworkPolicy, Rule, Selector};
-use crate::snapshot::{NetworkPolicySpec, Object};
+use crate::snapshot::{NetworkPolicyBody, NetworkPolicySpec, Object};
 use crate::source::Span;
 
 /// The policies that hold, and whether one was refused.
@@ -29,15 +29,25 @@ pub(super) fn lower(input: &Input<'_>, ids: &FxHashMap<Name, NamespaceId>, conte
     let mut lowered = Policies::default();
     for ((namespace, name), (object, body)) in &input.policies {
         let Some(id) = ids.get(namespace) else { continue };
-        let errors = context.errors();
-        let policy = policy(*id, name, object, body.spec.as_ref(), context);
-        if context.errors() == errors {
-            lowered.policies.push(policy);
-        } else {
-            lowered.refused = true;
+        match accepted(*id, name, object, body, context) {
+            Some(policy) => drop(lowered.policies.push(policy)),
+            None => lowered.refused = true,
         }
     }
     lowered
+}
+
+/// A policy; `None` when it has an error, which is reported.
+pub(super) fn accepted(
+    namespace: NamespaceId,
+    name: &Name,
+    object: &Object,
+    body: &NetworkPolicyBody,
+    context: &mut Context,
+) -> Option<NetworkPolicy> {
+    let errors = context.errors();
+    let policy = policy(namespace, name, object, body.spec.as_ref(), context);
+    (context.errors() == errors).then_some(policy)
 }
 
 fn policy(

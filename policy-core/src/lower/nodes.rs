@@ -12,7 +12,7 @@ use crate::lower::addresses::{parse_cidr, parse_ip};
 use crate::lower::context::Context;
 use crate::lower::input::Input;
 use crate::model::{Name, Node, NodeAddress, NodeAddressKind};
-use crate::snapshot::{NodeBody, PodSpec, SliceEndpoint};
+use crate::snapshot::{NodeBody, Object, PodBody, PodSpec, SliceEndpoint};
 
 /// All nodes, and their ids by name.
 #[derive(Debug, Default)]
@@ -21,21 +21,53 @@ pub(super) struct Nodes {
     pub(super) ids: FxHashMap<Name, NodeId>,
 }
 
+impl Nodes {
+    /// The node that a pod names.
+    pub(super) fn named(&self, spec: Option<&PodSpec>) -> Option<(NodeId, &Node)> {
+        let id = *self.ids.get(node_name(spec)?)?;
+        Some((id, self.nodes.get(id)?))
+    }
+}
+
+/// A node of the input.
+pub(super) fn written(name: &Name, object: &Object, body: &NodeBody, context: &mut Context) -> Node {
+    let labels = context.labels(object.metadata.labels.as_ref());
+    Node {
+        name: name.clone(),
+        zone: labels.get("topology.kubernetes.io/zone").cloned(),
+        labels,
+        addresses: written_addresses(body, context),
+        pod_cidrs: pod_cidrs(body, context),
+        is_written: true,
+        span: object.span,
+    }
+}
+
+/// A node that only others name.
+pub(super) fn named(name: &Name, context: &mut Context) -> Node {
+    Node {
+        name: name.clone(),
+        labels: context.labels(None),
+        addresses: Vec::new(),
+        zone: None,
+        pod_cidrs: Vec::new(),
+        is_written: false,
+        span: None,
+    }
+}
+
+/// The address that a pod gives for its node; a bad one is reported with the pod.
+pub(super) fn learnt_from(body: &PodBody) -> Option<NodeAddress> {
+    let text = body.status.as_ref()?.host_ip.as_ref()?;
+    let ip: IpAddr = text.value.parse().ok()?;
+    Some(NodeAddress { kind: NodeAddressKind::Internal, ip: ip.to_canonical() })
+}
+
 /// Lowers all nodes.
 pub(super) fn lower(input: &Input<'_>, context: &mut Context) -> Nodes {
     let mut nodes: BTreeMap<Name, Node> = BTreeMap::new();
     for (name, (object, body)) in &input.nodes {
-        let labels = context.labels(object.metadata.labels.as_ref());
-        let addresses = written_addresses(body, context);
-        let node = Node {
-            name: name.clone(),
-            zone: labels.get("topology.kubernetes.io/zone").cloned(),
-            labels,
-            addresses,
-            pod_cidrs: pod_cidrs(body, context),
-            is_written: true,
-            span: object.span,
-        };
+        let node = written(name, object, body, context);
         nodes.insert(name.clone(), node);
     }
     let mut learnt = learn_from_pods(input, context);
@@ -43,18 +75,7 @@ pub(super) fn lower(input: &Input<'_>, context: &mut Context) -> Nodes {
         learnt.entry(context.name(name)).or_default();
     }
     for (name, addresses) in learnt {
-        let node = nodes.entry(name).or_insert_with_key(|name| {
-            let labels = context.labels(None);
-            Node {
-                name: name.clone(),
-                labels,
-                addresses: Vec::new(),
-                zone: None,
-                pod_cidrs: Vec::new(),
-                is_written: false,
-                span: None,
-            }
-        });
+        let node = nodes.entry(name).or_insert_with_key(|name| named(name, context));
         if node.addresses.is_empty() {
             node.addresses = addresses;
         }
@@ -138,11 +159,7 @@ fn learn_from_pods(input: &Input<'_>, context: &mut Context) -> BTreeMap<Name, V
     for (_, body) in input.pods.values() {
         let Some(node) = node_name(body.spec.as_ref()) else { continue };
         let addresses = learnt.entry(context.name(node)).or_default();
-        let host_ip = body.status.as_ref().and_then(|status| status.host_ip.as_ref());
-        // A bad hostIP is reported once, with the pod.
-        if let Some(ip) = host_ip.and_then(|text| text.value.parse::<IpAddr>().ok()) {
-            addresses.insert(NodeAddress { kind: NodeAddressKind::Internal, ip: ip.to_canonical() });
-        }
+        addresses.extend(learnt_from(body));
     }
     learnt.into_iter().map(|(name, addresses)| (name, addresses.into_iter().collect())).collect()
 }

@@ -8,9 +8,8 @@ use crate::ids::{NamespaceId, NodeId, WorkloadId};
 use crate::lower::addresses::parse_ip;
 use crate::lower::context::Context;
 use crate::lower::host_ports::host_ports;
-use crate::lower::nodes::{Nodes, node_name};
 use crate::lower::ports::container_ports;
-use crate::model::{Family, Name, Pod, PodState};
+use crate::model::{Family, Name, Node, Pod, PodState};
 use crate::snapshot::{Object, PodBody, PodSpec, PodStatus, WorkloadBody};
 use crate::source::Spanned;
 
@@ -40,10 +39,9 @@ pub(super) fn pod(
     (namespace, workload): (NamespaceId, WorkloadId),
     name: &Name,
     (object, body): (&Object, &PodBody),
-    nodes: &Nodes,
+    node: Option<(NodeId, &Node)>,
     context: &mut Context,
 ) -> Pod {
-    let node = node_name(body.spec.as_ref()).and_then(|name| nodes.ids.get(name)).copied();
     let host_network = is_host_network(body.spec.as_ref());
     let status = body.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_deref());
@@ -52,7 +50,7 @@ pub(super) fn pod(
         // NP-27: it has no network; its last address may already be another pod's.
         Some("Succeeded" | "Failed") => (PodState::Finished, Addresses::default()),
         Some("Pending") if written.is_empty() => (PodState::Pending, written),
-        _ if host_network => (PodState::Live, host_addresses(written, status, node, nodes)),
+        _ if host_network => (PodState::Live, host_addresses(written, status, node.map(|(_, node)| node))),
         _ => (PodState::Live, written),
     };
     let spec = body.spec.as_ref();
@@ -63,7 +61,7 @@ pub(super) fn pod(
         workload,
         name: name.clone(),
         labels: context.labels(object.metadata.labels.as_ref()),
-        node,
+        node: node.map(|(id, _)| id),
         v4: addresses.v4,
         v6: addresses.v6,
         host_network,
@@ -87,11 +85,10 @@ pub(super) fn template(
     (namespace, workload): (NamespaceId, WorkloadId),
     name: &Name,
     (object, body): (&Object, &WorkloadBody),
-    nodes: &Nodes,
+    node: Option<NodeId>,
     context: &mut Context,
 ) -> Pod {
     let spec = body.template.spec.as_ref();
-    let node = node_name(spec).and_then(|name| nodes.ids.get(name)).copied();
     let metadata = body.template.metadata.as_ref();
     let ports = spec.map(|spec| container_ports(spec, context)).unwrap_or_default();
     let host_ports = spec.map(|spec| host_ports(spec, context)).unwrap_or_default();
@@ -134,7 +131,7 @@ fn word(written: Option<&Name>, context: &mut Context) -> Option<Name> {
     written.filter(|word| !word.is_empty()).map(|word| context.name(word))
 }
 
-fn is_host_network(spec: Option<&PodSpec>) -> bool {
+pub(super) fn is_host_network(spec: Option<&PodSpec>) -> bool {
     spec.and_then(|spec| spec.host_network).unwrap_or(false)
 }
 
@@ -194,16 +191,14 @@ fn bad_address(text: &Spanned<Name>, context: &mut Context) {
 }
 
 /// A pod on the host's network has the host's addresses (NP-22): those of its status, else what is known of its node.
-fn host_addresses(written: Addresses, status: Option<&PodStatus>, node: Option<NodeId>, nodes: &Nodes) -> Addresses {
+fn host_addresses(written: Addresses, status: Option<&PodStatus>, node: Option<&Node>) -> Addresses {
     if !written.is_empty() {
         return written;
     }
     let mut addresses = written;
     let host_ip = status.and_then(|status| status.host_ip.as_ref());
     let host_ip = host_ip.and_then(|text| text.value.parse::<IpAddr>().ok());
-    let of_node = node.and_then(|node| nodes.nodes.get(node));
-    let of_node =
-        of_node.into_iter().flat_map(|node| Family::ALL.map(|family| node.source_addresses(family))).flatten();
+    let of_node = node.into_iter().flat_map(|node| Family::ALL.map(|family| node.source_addresses(family))).flatten();
     for ip in host_ip.map(|ip| ip.to_canonical()).into_iter().chain(of_node) {
         addresses.add(ip);
     }

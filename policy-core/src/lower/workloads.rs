@@ -46,10 +46,12 @@ pub(super) fn lower(input: &Input<'_>, namespaces: &Namespaces, nodes: &Nodes, c
         let ends = (namespace, lowered.workloads.push(workload));
         for key in &draft.pods {
             let Some(pod) = input.pods.get(*key) else { continue };
-            pods.push(pods::pod(ends, &key.1, *pod, nodes, context));
+            let node = nodes.named(pod.1.spec.as_ref());
+            pods.push(pods::pod(ends, &key.1, *pod, node, context));
         }
         if let (true, Some((_, template))) = (draft.pods.is_empty(), draft.template) {
-            pods.push(pods::template(ends, &name, template, nodes, context));
+            let node = nodes.named(template.1.template.spec.as_ref()).map(|(id, _)| id);
+            pods.push(pods::template(ends, &name, template, node, context));
         }
     }
     // A template may have the name of a pod; the workload keeps the two apart.
@@ -112,11 +114,15 @@ impl Rank {
 
 fn pod_root(key: &Key, metadata: &ObjectMeta, input: &Input<'_>, context: &mut Context) -> OwnerKey {
     let (namespace, name) = key;
+    root(owner_by_pod(namespace, name, metadata, context), input, context)
+}
+
+/// The owner of a pod, as far as the pod itself tells.
+pub(super) fn owner_by_pod(namespace: &Name, name: &Name, metadata: &ObjectMeta, context: &mut Context) -> OwnerKey {
     match controller(metadata) {
         // A kubelet owns the mirror pods of its static pods: each is a pod of its own.
-        Some((kind, _)) if &**kind == "Node" => bare(namespace, name, context),
-        Some((kind, owner)) => root((namespace.clone(), context.name(kind), context.name(owner)), input, context),
-        None => bare(namespace, name, context),
+        Some((kind, owner)) if &**kind != "Node" => (namespace.clone(), context.name(kind), context.name(owner)),
+        _ => bare(namespace, name, context),
     }
 }
 

@@ -36,6 +36,18 @@ impl LabelSet {
         self.0.is_empty()
     }
 
+    /// The labels whose keys pass a test.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&Name) -> bool) -> Self {
+        Self(self.0.iter().filter(|(key, _)| keep(key)).cloned().collect())
+    }
+
+    /// Whether nobody else shares the allocation.
+    #[must_use]
+    pub fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     /// What tells allocations apart while they live: sets with the same one are equal, and it is cheap to know.
     #[must_use]
     pub fn allocation(&self) -> usize {

@@ -7,6 +7,7 @@ pub mod address;
 pub mod api_server;
 pub mod cluster;
 pub mod delivery;
+pub mod edits;
 pub mod flow;
 pub mod gateway;
 pub mod hit;
@@ -35,6 +36,7 @@ pub use cluster::{
 pub use delivery::{
     Client, Decision, Deliver, Delivery, Endpoint, Frontend, NodeView, Packet, PortRef, SourceAddress, Target,
 };
+pub use edits::Edits;
 pub use flow::{Flow, Masquerader, Party};
 pub use gateway::GatewayApi;
 pub use hit::{Doubts, Hit};

@@ -82,8 +82,14 @@ pub fn pod_whereabouts(cluster: &Cluster, profile: &Profile, pod: &Pod, family: 
     match pod.address(family) {
         Some(address) => Whereabouts::Known(vec![address]),
         None if pod.host_network => host_whereabouts(cluster, profile, pod.node, family),
-        None => Whereabouts::Within(profile.pod_cidrs.of(family), Doubts::knob(Knob::PodCidrs)),
+        None => unknown_pod_whereabouts(profile, family),
     }
+}
+
+/// The addresses that a pod may have of which none is known (NP-13).
+#[must_use]
+pub fn unknown_pod_whereabouts(profile: &Profile, family: Family) -> Whereabouts {
+    Whereabouts::Within(profile.pod_cidrs.of(family), Doubts::knob(Knob::PodCidrs))
 }
 
 /// The addresses that processes of a node use as source in one family.

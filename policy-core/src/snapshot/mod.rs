@@ -5,6 +5,7 @@
 //! ownership belong to [`lower`](crate::lower).
 
 mod access;
+mod delta;
 mod flags;
 pub mod gateway;
 mod ingress;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use crate::source::{Span, Spanned};
 
 pub use access::{AccessRule, AggregationRule, RoleBindingBody, RoleBody, RoleRef, ServiceAccountBody, Subject};
+pub use delta::{ObjectKey, SnapshotDelta, WatchedKind};
 pub use flags::{Flags, Variables};
 pub use gateway::GatewayApiBody;
 pub use ingress::{

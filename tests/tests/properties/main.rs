@@ -8,6 +8,7 @@ mod differential;
 mod gateways;
 mod graphs;
 mod ingress;
+mod live;
 mod node_programs;
 mod policies;
 mod proxied;
