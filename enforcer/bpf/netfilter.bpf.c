@@ -49,7 +49,7 @@ int portolan(struct bpf_nf_ctx *ctx)
 	struct control *held = bpf_map_lookup_elem(&control, &zero);
 	int problem, reply;
 
-	if (!held || dynptr_from_skb(skb, 0, &packet))
+	if (!held)
 		return DROP;
 	/* Read at once: both halves belong to one generation. */
 	union {
@@ -60,14 +60,17 @@ int portolan(struct bpf_nf_ctx *ctx)
 
 	if (hook != HOOK_POSTROUTING && hook != HOOK_LOCAL_IN && hook != HOOK_LOCAL_OUT)
 		return ACCEPT;
-	if (family == FAMILY_V4) {
-		problem = parse_v4(&packet, &p);
-	} else if (family == FAMILY_V6) {
-		problem = parse_v6(&packet, &p);
-		q.v6 = 1;
-	} else {
+	if (family != FAMILY_V4 && family != FAMILY_V6)
 		return ACCEPT;
-	}
+	q.v6 = family == FAMILY_V6;
+	__u32 there = skb->len - skb->data_len;
+
+	if (q.v6 ? plain_v6(skb->data, there, &p) : plain_v4(skb->data, there, &p))
+		problem = 0;
+	else if (dynptr_from_skb(skb, 0, &packet))
+		return DROP;
+	else
+		problem = q.v6 ? parse_v6(&packet, &p) : parse_v4(&packet, &p);
 	unsigned long conntrack = skb->_nfct & CT_INFO;
 
 	/* Without a connection, whatever the reason: as the first packet of one. */
@@ -84,18 +87,17 @@ int portolan(struct bpf_nf_ctx *ctx)
 	/* Nothing sits at LOCAL_OUT, where all packets are a socket's: it is how tests say so. */
 	else if (skb->sk || hook == HOOK_LOCAL_OUT)
 		q.host = reply ? SIDE_DESTINATION : SIDE_SOURCE;
-	if (problem) {
-		/* Traffic of others is not ours to refuse, as far as we can tell whose it is. */
-		if (p.has_ends)
-			judge(&q, &now, &a);
-		if (!p.has_ends || a.drop || a.cause != CAUSE_NOT_OURS)
-			refuse(&a, problem, 0);
-	} else if (p.icmp_error && (conntrack == CT_RELATED || conntrack == CT_RELATED_REPLY)) {
+	if (!problem && p.icmp_error && (conntrack == CT_RELATED || conntrack == CT_RELATED_REPLY)) {
 		a.cause = CAUSE_RELATED;
-	} else if (p.neighbour) {
+	} else if (!problem && p.neighbour) {
 		a.cause = CAUSE_NEIGHBOUR;
+	} else if (problem && !p.has_ends) {
+		refuse(&a, problem, 0);
 	} else {
 		judge(&q, &now, &a);
+		/* Traffic of others is not ours to refuse, as far as we can tell whose it is. */
+		if (problem && (a.drop || a.cause != CAUSE_NOT_OURS))
+			refuse(&a, problem, 0);
 	}
 	return settle(&q, &a, &p, &now, reply ? RECORD_REPLY : 0);
 }

@@ -41,6 +41,10 @@ struct whom {
 	__u32 local;
 };
 
+/* Keeps the compiler from making one look-up of two in different tables: of such a one the verifier does not know the
+ * table, and the kernel finds its way by two more calls. `name` is what tells the places apart. */
+#define APART(name, found) asm volatile("# " name : "+r"(found))
+
 static __always_inline void *table(void *outer, __u32 slot)
 {
 	return bpf_map_lookup_elem(outer, &slot);
@@ -58,10 +62,19 @@ static __always_inline struct whom whom(const struct v6_address *address, int v6
 {
 	struct whom found = {};
 	struct endpoint *end = 0;
-	void *ends = v6 ? table(&ends6, slot) : table(&ends4, slot);
+	void *ends;
 
-	if (ends)
-		end = v6 ? bpf_map_lookup_elem(ends, address) : bpf_map_lookup_elem(ends, &address->words[0]);
+	if (v6) {
+		ends = table(&ends6, slot);
+		if (ends)
+			end = bpf_map_lookup_elem(ends, address);
+		APART("v6", end);
+	} else {
+		ends = table(&ends4, slot);
+		if (ends)
+			end = bpf_map_lookup_elem(ends, &address->words[0]);
+		APART("v4", end);
+	}
 	if (end) {
 		found.id = end->identity;
 		found.local = end->local;
@@ -76,12 +89,14 @@ static __always_inline struct whom whom(const struct v6_address *address, int v6
 
 			if (blocks)
 				block = bpf_map_lookup_elem(blocks, &key);
+			APART("v6", block);
 		} else {
 			struct v4_prefix key = { .length = 32, .address = address->words[0] };
 			void *blocks = table(&blocks4, slot);
 
 			if (blocks)
 				block = bpf_map_lookup_elem(blocks, &key);
+			APART("v4", block);
 		}
 		if (!block)
 			return found;

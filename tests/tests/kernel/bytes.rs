@@ -121,6 +121,16 @@ fn no_spoiled_packet_gets_to_a_closed_pod_or_away_from_it() {
     }
 }
 
+/// The same packet with a header that the program reads by its other way: an option or an extension that says nothing.
+pub(crate) fn the_long_way(frame: Vec<u8>) -> Vec<u8> {
+    if frame.get(12..14) == Some(&[0x86, 0xdd]) {
+        let next = frame[ETHERNET + 6];
+        with_extensions(frame, &[(0, &[0, 0, 1, 4, 0, 0, 0, 0])], next)
+    } else {
+        with_options(frame, &[1, 1, 1, 0])
+    }
+}
+
 /// A frame with bytes put in behind its IPv4 header, which says so.
 fn with_options(mut frame: Vec<u8>, options: &[u8]) -> Vec<u8> {
     let words = u8::try_from(5 + options.len() / 4).unwrap();
@@ -156,9 +166,9 @@ fn options_of_ipv4_are_stepped_over_and_routes_in_them_refused() {
     assert!(dropped(&datapath, Cause::Malformed) >= 2);
 }
 
-/// A frame with extension headers between the IPv6 header and TCP: `(kind, bytes)`, of which the first is filled in.
-fn with_extensions(mut frame: Vec<u8>, headers: &[(u8, &[u8])]) -> Vec<u8> {
-    let kinds: Vec<u8> = headers.iter().map(|(kind, _)| *kind).chain([6]).collect();
+/// A frame with extension headers between the IPv6 header and a protocol: `(kind, bytes)`, of which the first is filled in.
+fn with_extensions(mut frame: Vec<u8>, headers: &[(u8, &[u8])], protocol: u8) -> Vec<u8> {
+    let kinds: Vec<u8> = headers.iter().map(|(kind, _)| *kind).chain([protocol]).collect();
     let mut bytes = Vec::new();
     for ((_, header), next) in headers.iter().zip(kinds.iter().skip(1)) {
         let mut header = header.to_vec();
@@ -177,7 +187,7 @@ fn with_extensions(mut frame: Vec<u8>, headers: &[(u8, &[u8])]) -> Vec<u8> {
 fn extension_headers_of_ipv6_are_walked_through_to_a_bound() {
     let datapath = datapath(&format!("{CLOSED}{OPEN}"));
     let passes = |port: u16, headers: &[(u8, &[u8])]| {
-        let frame = with_extensions(tcp("fd01::1", "fd01::2", port), headers);
+        let frame = with_extensions(tcp("fd01::1", "fd01::2", port), headers, 6);
         datapath.test(&frame, Hook::PostRouting, 1).unwrap().0
     };
     let hop: (u8, &[u8]) = (0, &[0, 0, 1, 4, 0, 0, 0, 0]);

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use bytes::the_long_way;
 use enforcer::datapath::{Capacity, Datapath};
 use fixtures::strategy::{Case, case, tiered_case};
 use policy_core::analysis::Analysis;
@@ -16,7 +17,7 @@ use policy_core::node_program::{Decision, HostSide, NodeProgram, NodePrograms, P
 use policy_core::spec::Spec;
 use proptest::prop_assert_eq;
 use proptest::strategy::Strategy;
-use tests::frame::passes;
+use tests::frame::{frame, hook, passes};
 use tests::property::{cases, check};
 use tests::settled::{as_enforced, settled};
 
@@ -83,6 +84,9 @@ fn agree<S: Strategy<Value = Case>>(usual: u32, strategy: &S) {
                     wanted,
                     datapath.causes().unwrap()
                 );
+                let frame = the_long_way(frame(&packet));
+                let (passed, _) = datapath.test(&frame, hook(packet.host), 1).unwrap();
+                prop_assert_eq!(passed, wanted == Decision::Pass, "the long way: {:?} {:?}", packet, wanted);
                 *counts.borrow_mut().entry(wanted == Decision::Pass).or_default() += 1;
                 asked.set(asked.get() + 1);
             }
