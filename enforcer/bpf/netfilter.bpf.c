@@ -10,29 +10,22 @@
 #define DROP 0
 #define ACCEPT 1
 
-static __always_inline int settle(const struct question *q, const struct answer *a, const struct parsed *p,
+static __always_inline int settle(const struct question *q, struct answer *a, const struct parsed *p,
 				  const struct control *control, __u32 flags)
 {
 	__u32 cause = a->cause;
-	int audited = a->drop && (a->audit || (control->flags & CONTROL_AUDIT));
-	struct tally *tally = bpf_map_lookup_elem(&causes, &cause);
 
-	if (tally) {
-		if (a->drop)
-			tally->dropped++;
-		else
-			tally->passed++;
-	}
-	if (a->cause == CAUSE_POLICY)
-		count(a->tallies, a->reason, a->drop);
-	if (a->drop || (control->flags & CONTROL_LOG_ALLOWED && a->cause == CAUSE_POLICY)) {
-		flags |= a->drop && !audited ? RECORD_DROPPED : 0;
-		flags |= audited ? RECORD_AUDITED : 0;
+	if (a->outcome == DROPPED && control->flags & CONTROL_AUDIT)
+		a->outcome = AUDITED;
+	count(bpf_map_lookup_elem(&causes, &cause), a->outcome);
+	if (a->outcome != PASSED || (control->flags & CONTROL_LOG_ALLOWED && a->cause == CAUSE_POLICY)) {
+		flags |= a->outcome == DROPPED ? RECORD_DROPPED : 0;
+		flags |= a->outcome == AUDITED ? RECORD_AUDITED : 0;
 		flags |= a->ingress ? RECORD_INGRESS : 0;
 		flags |= q->v6 ? RECORD_V6 : 0;
 		record(q, a, p->protocol, flags);
 	}
-	return a->drop && !audited ? DROP : ACCEPT;
+	return a->outcome == DROPPED ? DROP : ACCEPT;
 }
 
 SEC("socket")
@@ -49,7 +42,7 @@ int portolan(struct bpf_nf_ctx *ctx)
 	struct control *held = bpf_map_lookup_elem(&control, &zero);
 	int problem, reply;
 
-	if (!held || dynptr_from_skb(skb, 0, &packet))
+	if (!held)
 		return DROP;
 	/* Read at once: both halves belong to one generation. */
 	union {
@@ -60,14 +53,18 @@ int portolan(struct bpf_nf_ctx *ctx)
 
 	if (hook != HOOK_POSTROUTING && hook != HOOK_LOCAL_IN && hook != HOOK_LOCAL_OUT)
 		return ACCEPT;
-	if (family == FAMILY_V4) {
-		problem = parse_v4(&packet, &p);
-	} else if (family == FAMILY_V6) {
-		problem = parse_v6(&packet, &p);
-		q.v6 = 1;
-	} else {
+	if (family != FAMILY_V4 && family != FAMILY_V6)
 		return ACCEPT;
-	}
+	q.v6 = family == FAMILY_V6;
+	__u32 there = skb->len - skb->data_len;
+
+	if (q.v6 ? plain_v6(skb->data, there, &p) : plain_v4(skb->data, there, &p))
+		problem = 0;
+	else if (dynptr_from_skb(skb, 0, &packet))
+		return DROP;
+	else
+		problem = q.v6 ? parse_v6(&packet, &p) : parse_v4(&packet, &p);
+	q.problem = problem;
 	unsigned long conntrack = skb->_nfct & CT_INFO;
 
 	/* Without a connection, whatever the reason: as the first packet of one. */
@@ -84,19 +81,14 @@ int portolan(struct bpf_nf_ctx *ctx)
 	/* Nothing sits at LOCAL_OUT, where all packets are a socket's: it is how tests say so. */
 	else if (skb->sk || hook == HOOK_LOCAL_OUT)
 		q.host = reply ? SIDE_DESTINATION : SIDE_SOURCE;
-	if (problem) {
-		/* Traffic of others is not ours to refuse, as far as we can tell whose it is. */
-		if (p.has_ends)
-			judge(&q, &now, &a);
-		if (!p.has_ends || a.drop || a.cause != CAUSE_NOT_OURS)
-			refuse(&a, problem, 0);
-	} else if (p.icmp_error && (conntrack == CT_RELATED || conntrack == CT_RELATED_REPLY)) {
+	if (problem && !p.has_ends)
+		refuse(&a, problem, 0);
+	else if (!problem && p.icmp_error && (conntrack == CT_RELATED || conntrack == CT_RELATED_REPLY))
 		a.cause = CAUSE_RELATED;
-	} else if (p.neighbour) {
+	else if (!problem && p.neighbour)
 		a.cause = CAUSE_NEIGHBOUR;
-	} else {
+	else
 		judge(&q, &now, &a);
-	}
 	return settle(&q, &a, &p, &now, reply ? RECORD_REPLY : 0);
 }
 

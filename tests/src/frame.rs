@@ -66,15 +66,20 @@ fn transport(transport: Transport) -> Vec<u8> {
     header
 }
 
+/// Where a packet is in the kernel.
+#[must_use]
+pub fn hook(host: HostSide) -> Hook {
+    match host {
+        HostSide::Neither => Hook::PostRouting,
+        HostSide::Source => Hook::LocalOut,
+        HostSide::Destination => Hook::LocalIn,
+    }
+}
+
 /// Whether the kernel's program lets a packet pass.
 ///
 /// # Errors
 /// What the kernel said.
 pub fn passes(datapath: &Datapath, packet: &Packet) -> io::Result<bool> {
-    let hook = match packet.host {
-        HostSide::Neither => Hook::PostRouting,
-        HostSide::Source => Hook::LocalOut,
-        HostSide::Destination => Hook::LocalIn,
-    };
-    Ok(datapath.test(&frame(packet), hook, 1)?.0)
+    Ok(datapath.test(&frame(packet), hook(packet.host), 1)?.0)
 }

@@ -21,7 +21,8 @@ static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/netfilter.bpf.o
 const PROGRAM: &str = "portolan";
 
 /// Kernel functions: the number that stands in the object's calls (`kernel.h`), and the name in the kernel's BTF.
-const KERNEL_FUNCTIONS: [(i32, &str); 2] = [(0x7000_0001, "bpf_dynptr_from_skb"), (0x7000_0002, "bpf_dynptr_slice")];
+const KERNEL_FUNCTIONS: [(i32, &str); 3] =
+    [(0x7000_0001, "bpf_dynptr_from_skb"), (0x7000_0002, "bpf_dynptr_slice"), (0x7000_0003, "bpf_rdonly_cast")];
 
 /// `BPF_JMP | BPF_CALL`.
 const CALL: u8 = 0x85;
