@@ -196,8 +196,9 @@ impl Datapath {
                 // Packets that still use the idle slot have seen the last switch but one.
                 sys::wait_for_packets().map_err(|error| PublishError::Table { table: "control", error })?;
                 if !self.fits(idle, needed) {
-                    self.make_room(idle, needed)?;
+                    // First: of tables that are made one after the other, the second may fail.
                     self.installed.forget(idle);
+                    self.make_room(idle, needed)?;
                 }
                 self.forget_tallies(idle, wanted)?;
                 self.installed.by_switch(wanted)

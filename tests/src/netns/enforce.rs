@@ -19,8 +19,16 @@ impl Enforcers {
     /// # Errors
     /// What the kernel said.
     pub fn attach(network: &Network) -> io::Result<Self> {
+        Self::attach_with(network, |_| Capacity::default())
+    }
+
+    /// The same with tables of these sizes on each node.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn attach_with(network: &Network, capacity: impl Fn(usize) -> Capacity) -> io::Result<Self> {
         let attach = |at: usize| -> io::Result<Datapath> {
-            let mut datapath = Datapath::load(Capacity::default()).map_err(io::Error::other)?;
+            let mut datapath = Datapath::load(capacity(at)).map_err(io::Error::other)?;
             network.at(Place::Node(at))?.inside(|| datapath.attach())??;
             Ok(datapath)
         };

@@ -57,7 +57,7 @@ fn a_new_deny_cuts_open_connections_at_once() {
 
 /// Two sets of policies. Both let near at 80 of web and refuse db, and far at 9090; 81 and 8080 are let through by one of
 /// them only. The second one has more of everything, so that numbers in the tables are others.
-fn one_and_other() -> [String; 2] {
+pub(crate) fn one_and_other() -> [String; 2] {
     let admit = |app: &str, port: u16| {
         format!(
             "{{from: [{{podSelector: {{matchLabels: {{app: {app}}}}}}}], \
@@ -78,6 +78,22 @@ fn one_and_other() -> [String; 2] {
         ),
     ];
     [one, other.concat()]
+}
+
+/// What holds under the first or the second of them.
+pub(crate) fn of_one_or_other(which: usize) -> Vec<(Dial, bool)> {
+    let is_first = which == 0;
+    let of_family = |family| {
+        let dial = |from, port| Stage::dial(from, at(WEB, family, port), Udp);
+        [
+            (dial(NEAR, 80), true),
+            (dial(FAR, 81), is_first),
+            (dial(NEAR, 81), !is_first),
+            (dial(FAR, 8080), !is_first),
+            (dial(DB, 80), false),
+        ]
+    };
+    BOTH.into_iter().flat_map(of_family).collect()
 }
 
 #[test]
@@ -112,19 +128,9 @@ fn while_policies_change_traffic_is_judged_by_the_old_or_the_new_ones() {
             timeouts,
             "a packet of an admitted connection was lost"
         );
-        for set in &sets {
+        for (set, which) in sets.iter().zip(0..) {
             stage.enforce(set);
-            let is_first = *set == sets[0];
-            for family in BOTH {
-                let dial = |from, port| Stage::dial(from, web(family, port), Udp);
-                stage.expect(&[
-                    (dial(NEAR, 80), true),
-                    (dial(FAR, 81), is_first),
-                    (dial(NEAR, 81), !is_first),
-                    (dial(FAR, 8080), !is_first),
-                    (dial(DB, 80), false),
-                ]);
-            }
+            stage.expect(&of_one_or_other(which));
         }
     });
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tests::netns::Place;
 
-use super::stage::{Stage, V, address};
+use super::stage::{Stage, V, address, at};
 
 /// What became of datagrams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -88,5 +88,50 @@ impl Streams {
             assert_eq!(count.answered, 0, "a closed stream was answered: {count:?}");
             assert!(count.sent >= least, "only {count:?}");
         }
+    }
+}
+
+/// Where floods go.
+const PORT: u16 = 5000;
+
+/// Datagrams as fast as they can be sent, which nobody is expected to get.
+pub(crate) struct Flood {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<u64>,
+    receiver: UdpSocket,
+}
+
+impl Flood {
+    pub(crate) fn start(stage: &Stage, from: Place, to: Place, family: V) -> Self {
+        let bind = |place, port| {
+            let bind = move || UdpSocket::bind(SocketAddr::new(address(place, family), port)).unwrap();
+            stage.network.at(place).unwrap().inside(bind).unwrap()
+        };
+        let (sender, receiver) = (bind(from, 0), bind(to, PORT));
+        receiver.set_nonblocking(true).unwrap();
+        sender.connect(at(to, family, PORT)).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut sent = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                sender.send(b"?").unwrap();
+                sent += 1;
+            }
+            sent
+        });
+        Self { stop, thread, receiver }
+    }
+
+    /// How many came, until now and since the last time: the socket keeps some hundred of them.
+    pub(crate) fn arrived(&self) -> usize {
+        let mut buffer = [0; 16];
+        std::iter::from_fn(|| self.receiver.recv(&mut buffer).ok()).count()
+    }
+
+    /// Ends it: how many were sent.
+    pub(crate) fn end(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
     }
 }
