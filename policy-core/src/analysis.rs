@@ -27,6 +27,24 @@ impl Analysis {
     }
 }
 
+/// A compiled cluster, and what it was compiled from and under.
+#[derive(Clone, Copy, Debug)]
+pub struct Compilation<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The knobs.
+    pub profile: &'a Profile,
+    /// The compiled form of both.
+    pub compiled: &'a Compiled,
+}
+
+impl<'a> From<&'a Analysis> for Compilation<'a> {
+    fn from(analysis: &'a Analysis) -> Self {
+        let Analysis { cluster, profile, compiled, .. } = analysis;
+        Self { cluster, profile, compiled }
+    }
+}
+
 impl Judge for Analysis {
     fn judge(&self, flow: &Flow) -> Judgement {
         leg::judge(&self.compiled, &self.cluster, &self.profile, flow)

@@ -1,5 +1,6 @@
 //! A compiled cluster that follows its objects (design: incremental).
 
+use crate::analysis::Compilation;
 use crate::compile::update::Parts;
 use crate::compile::{Compiled, compile};
 use crate::diagnostic::Diagnostic;
@@ -19,6 +20,12 @@ pub struct Live {
     compiled: Compiled,
     /// How large the compiled form was when it was made.
     size: usize,
+}
+
+impl<'a> From<&'a Live> for Compilation<'a> {
+    fn from(live: &'a Live) -> Self {
+        Self { cluster: live.cluster(), profile: &live.profile, compiled: &live.compiled }
+    }
 }
 
 /// What has to be looked at again after a change.

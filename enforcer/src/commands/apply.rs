@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use policy_core::analysis::Analysis;
-use policy_core::ids::{NamespaceId, NodeId};
+use policy_core::ids::NodeId;
+use policy_core::model::Name;
 use policy_core::node_program::{NodeProgram, Options};
 
 use crate::commands::PinArgs;
@@ -141,11 +142,11 @@ fn follow(
     Ok(())
 }
 
-fn namespaces(analysis: &Analysis, names: &[String]) -> Result<BTreeSet<NamespaceId>, Refused> {
+fn namespaces(analysis: &Analysis, names: &[String]) -> Result<BTreeSet<Name>, Refused> {
     let namespaces = &analysis.cluster.namespaces;
     let find = |name: &String| {
-        let found = namespaces.iter().find(|(_, namespace)| *namespace.name == **name).map(|(id, _)| id);
-        found.ok_or_else(|| {
+        let mut all = namespaces.values().map(|namespace| &namespace.name);
+        all.find(|known| ***known == **name).cloned().ok_or_else(|| {
             let known: Vec<&str> = namespaces.values().map(|namespace| &*namespace.name).collect();
             Refused(format!("there is no namespace `{name}` to audit; the manifests have {}", known.join(", ")))
         })

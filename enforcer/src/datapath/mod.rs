@@ -14,7 +14,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use aya::maps::{Map, MapData, PerCpuArray};
 use policy_core::ids::Id as _;
-use policy_core::node_program::{Installed, MapOp, NodeProgram, Reason, ReasonId, Slot, Step};
+use policy_core::node_program::{Change, Installed, MapOp, NodeProgram, Reason, ReasonId, Slot, Step};
 
 pub use abi::{Cause, Tally};
 pub use events::{Events, Record};
@@ -187,10 +187,23 @@ impl Datapath {
     /// # Errors
     /// [`PublishError`]; then packets are judged as before.
     pub fn publish(&mut self, wanted: &NodeProgram) -> Result<Published, PublishError> {
+        self.publish_change(wanted, &Change::Everything)
+    }
+
+    /// The same where it is known in what `wanted` differs from what was wanted the last time.
+    ///
+    /// # Errors
+    /// [`PublishError`]; then packets are judged as before.
+    pub fn publish_change(&mut self, wanted: &NodeProgram, change: &Change) -> Result<Published, PublishError> {
+        self.installed.note(change);
         let needed = sizes(wanted, self.capacity, MOST)?;
         let fits = self.installed.current().is_some_and(|current| self.fits(current, needed));
-        let steps = match self.installed.in_place(wanted).filter(|_| fits) {
-            Some(steps) => steps,
+        let in_place = self.installed.in_place(wanted).filter(|_| fits).zip(self.installed.current());
+        let (steps, slot) = match in_place {
+            Some((steps, current)) => {
+                self.forget_tallies(current, wanted)?;
+                (steps, current)
+            }
             None => {
                 let idle = self.installed.idle();
                 // Packets that still use the idle slot have seen the last switch but one.
@@ -201,10 +214,12 @@ impl Datapath {
                     self.make_room(idle, needed)?;
                 }
                 self.forget_tallies(idle, wanted)?;
-                self.installed.by_switch(wanted)
+                (self.installed.by_switch(wanted), idle)
             }
         };
-        self.carry_out(&steps, wanted)
+        let published = self.carry_out(&steps, wanted)?;
+        self.installed.settle(slot, wanted);
+        Ok(published)
     }
 
     /// Sets what an operator sets, at once.
@@ -223,18 +238,24 @@ impl Datapath {
             .all(|(table, needed)| self.slots.get(&(slot, *table)).is_some_and(|table| table.capacity >= needed))
     }
 
-    /// What was counted for the reasons that a slot had before, if it gets others.
+    /// What was counted for other reasons than those that a slot gets, in their places.
     fn forget_tallies(&self, slot: Slot, wanted: &NodeProgram) -> Result<(), PublishError> {
         let reasons = &wanted.generation.reasons;
-        if self.installed.program(slot).is_some_and(|held| held.generation.reasons == *reasons) {
+        let held = self.installed.program(slot).map(|held| &held.generation.reasons);
+        let stays = held.map_or(0, |held| {
+            let differs = held.values().zip(reasons.values()).any(|(held, wanted)| held != wanted);
+            if differs { 0 } else { held.len().min(reasons.len()) }
+        });
+        let new = reasons.len() - stays;
+        if new == 0 {
             return Ok(());
         }
         let failed = |error| PublishError::Table { table: "tallies", error };
         let processors = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
         let begin = self.capacity.first_reason(slot);
-        let keys: Vec<u8> = (begin..).take(reasons.len()).flat_map(u32::to_ne_bytes).collect();
-        let nothing = vec![0_u8; reasons.len() * processors * size_of::<[u64; 3]>()];
-        sys::update_batch(self.map("tallies").map_err(failed)?.as_fd(), &keys, &nothing, reasons.len()).map_err(failed)
+        let keys: Vec<u8> = (begin..).skip(stays).take(new).flat_map(u32::to_ne_bytes).collect();
+        let nothing = vec![0_u8; new * processors * size_of::<[u64; 3]>()];
+        sys::update_batch(self.map("tallies").map_err(failed)?.as_fd(), &keys, &nothing, new).map_err(failed)
     }
 
     /// Makes the tables of a slot anew, with room to grow.

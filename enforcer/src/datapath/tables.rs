@@ -179,7 +179,7 @@ pub struct TooLarge {
 /// [`TooLarge`], before anything is written.
 pub(crate) fn sizes(program: &NodeProgram, capacity: Capacity, most: usize) -> Result<[usize; 4], TooLarge> {
     let generation = &program.generation;
-    let ends = |family| program.ends.keys().filter(|ip| Family::of(**ip) == family).count();
+    let ends = |family| program.ends.count(family);
     let blocks = |family| generation.blocks.iter().filter(|(net, _)| Family::of(net.network()) == family).count();
     let growing = [ends(Family::V4), ends(Family::V6), blocks(Family::V4), blocks(Family::V6)];
     let [ends4, ends6, blocks4, blocks6] = growing;

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::compile::ports::PortTable;
 use crate::compile::table::{IsolationProfile, Term};
@@ -51,6 +51,7 @@ pub(crate) type Listed = FxHashMap<(PortExprId, Option<PortTableId>), Vec<bool>>
 #[derive(Debug)]
 pub(crate) struct Hearing {
     lists: Vec<PeersId>,
+    at: FxHashSet<PeersId>,
     /// Whether a rule of theirs speaks of the names of the other end's ports.
     names: bool,
     by_class: FxHashMap<ClassId, Vec<u32>>,
@@ -61,6 +62,44 @@ pub(crate) struct Hearing {
 pub(crate) type Signature = (Vec<u32>, Vec<(u32, Hit)>, Option<PortTableId>);
 
 impl Hearing {
+    /// Takes in more subjects: the peer lists that nobody had. `false`, and nothing is done, when names of ports begin to
+    /// matter.
+    pub(crate) fn extend<'a>(
+        &mut self,
+        compiled: &Compiled,
+        subjects: impl Iterator<Item = &'a Subject>,
+    ) -> Option<std::ops::Range<u32>> {
+        let more = compiled.hearing(subjects);
+        if more.names && !self.names {
+            return None;
+        }
+        let from = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
+        let new = more.lists.into_iter().filter(|list| self.at.insert(*list));
+        self.lists.extend(new);
+        if self.lists.len() > usize::try_from(from).unwrap_or(usize::MAX) {
+            self.by_class.clear();
+            self.by_address.clear();
+        }
+        Some(from..u32::try_from(self.lists.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Which of some lists hold an end.
+    pub(crate) fn newly(
+        &self,
+        compiled: &Compiled,
+        end: EndKey,
+        lists: &std::ops::Range<u32>,
+    ) -> (Vec<u32>, Vec<(u32, Hit)>) {
+        let table = &compiled.table;
+        let address = compiled.atoms.class(end.address);
+        let from = usize::try_from(lists.start).unwrap_or(usize::MAX);
+        let lists = || self.lists.iter().skip(from).map(|list| table.peers.at(*list)).zip(lists.clone());
+        let holds = |class: ClassId| lists().filter(move |(peers, _)| table.sets.at(peers.classes).contains(class));
+        let by_class = end.class.into_iter().flat_map(holds).map(|(_, at)| at).collect();
+        let hits = lists().map(|(peers, at)| (at, peers.block_hit(address)));
+        (by_class, hits.filter(|(_, hit)| *hit != Hit::No).collect())
+    }
+
     /// What the subjects hear of an end.
     pub(crate) fn signature(&mut self, compiled: &Compiled, end: EndKey) -> Signature {
         let table = &compiled.table;
@@ -91,7 +130,8 @@ impl Compiled {
         }
         lists.sort_unstable();
         lists.dedup();
-        Hearing { lists, names, by_class: FxHashMap::default(), by_address: FxHashMap::default() }
+        let at = lists.iter().copied().collect();
+        Hearing { lists, at, names, by_class: FxHashMap::default(), by_address: FxHashMap::default() }
     }
 
     /// A pod, by its address of one family.

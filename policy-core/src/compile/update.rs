@@ -25,6 +25,8 @@ use crate::model::{
 pub struct Parts {
     /// Pods: new, changed or gone, or of other blocks than before.
     pub pods: BTreeSet<PodId>,
+    /// The addresses that those pods had and have.
+    pub(crate) ends: BTreeSet<IpAddr>,
     /// Nodes, likewise.
     pub nodes: BTreeSet<NodeId>,
     /// Classes on which other policies act than before.
@@ -186,9 +188,11 @@ impl Compiled {
             index.move_pod(*id, *was, cluster.pods.at(*id), profile);
             self.places.put_pod(&mut self.atoms, cluster, profile, *id, cluster.pods.at(*id));
             parts.pods.insert(*id);
+            parts.ends.extend(was.iter().flatten());
         }
         for (id, was) in &edits.pods {
             let pod = cluster.pods.at(*id);
+            parts.ends.extend(was.iter().chain(&addresses(pod)).flatten());
             if let Some(class) = self.classes.put_pod(*id, pod, profile) {
                 self.admit(cluster, profile, &index, class);
             }
@@ -200,8 +204,10 @@ impl Compiled {
             let moved: BTreeSet<PodId> =
                 index.pods_in(&parts.addresses).chain(index.floating.iter().copied()).collect();
             for id in moved {
-                self.places.put_pod(&mut self.atoms, cluster, profile, id, cluster.pods.at(id));
+                let pod = cluster.pods.at(id);
+                self.places.put_pod(&mut self.atoms, cluster, profile, id, pod);
                 parts.pods.insert(id);
+                parts.ends.extend(addresses(pod).into_iter().flatten());
             }
         }
         for class in affected {
@@ -211,6 +217,12 @@ impl Compiled {
         }
         self.index = Some(index);
         Some(parts)
+    }
+
+    /// The pods that have an address, of those that are there since the last update.
+    pub(crate) fn pods_at(&self, ip: IpAddr) -> impl Iterator<Item = PodId> {
+        let bounds = (ip, PodId::FIRST)..=(ip, PodId::from_index(usize::MAX));
+        self.index.iter().flat_map(move |index| index.addresses.range(bounds.clone())).map(|(_, id)| *id)
     }
 
     /// A measure of how much is remembered, used or not.

@@ -8,16 +8,16 @@
 //! must agree with [`spec`](crate::spec) on every flow that has a definite answer.
 
 mod build;
+mod ends;
 mod flow;
+mod live;
 mod packet;
 mod ports;
 mod reason;
 mod reconcile;
+mod tables;
 #[cfg(test)]
 mod tests;
-
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -25,7 +25,9 @@ use crate::ids::{Id, IdVec};
 use crate::model::Name;
 
 pub use build::{Options, Unfit};
+pub use ends::Ends;
 pub use flow::{NodePrograms, Unaskable};
+pub use live::{Change, LiveProgram};
 pub use packet::{Decision, HostSide, Packet, Transport};
 pub use ports::{PortClass, PortClasses};
 pub use reason::{PolicyRule, Reason};
@@ -44,6 +46,10 @@ crate::id_type!(
     ColumnId
 );
 crate::id_type!(
+    /// Ends that all local policies hear alike.
+    SignatureId
+);
+crate::id_type!(
     /// What one subject says to one column, port class by port class. The first row lets everything through.
     RowId
 );
@@ -58,7 +64,7 @@ pub struct NodeProgram {
     /// The node.
     pub node: Name,
     /// Addresses of pods and nodes, in the whole cluster.
-    pub ends: BTreeMap<IpAddr, Endpoint>,
+    pub ends: Ends,
     /// What is swapped as a whole when policies change.
     pub generation: Generation,
 }
@@ -82,12 +88,16 @@ pub struct Generation {
     pub blocks: Vec<(IpNet, IdentityId)>,
     /// A process of this node whose address is nobody's, by family.
     pub own_node: [IdentityId; 2],
-    /// The row of each subject and column: subject after subject, as many as there are columns.
+    /// The row of each subject and column: subject after subject, with room for [`column_room`](Self::column_room).
     pub rows: Vec<RowId>,
     /// The number of columns; at least one.
     pub columns: usize,
-    /// The cells of each row: row after row, one for each port class.
+    /// How many columns there is room for.
+    pub column_room: usize,
+    /// The cells of each row, one for each port class: row after row, with room for [`class_room`](Self::class_room).
     pub cells: Vec<Cell>,
+    /// How many classes of ports there is room for.
+    pub class_room: usize,
     /// How ports fall into classes.
     pub ports: PortClasses,
     /// Why.

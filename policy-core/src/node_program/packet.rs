@@ -134,7 +134,7 @@ impl Generation {
 
     /// What a subject says to an identity about a port class; `None` when the tables do not hold together.
     fn cell(&self, subject: SubjectId, other: &Identity, class: usize) -> Option<Cell> {
-        let row = self.rows.get(subject.index() * self.columns + other.column.index())?;
-        self.cells.get(row.index() * self.ports.len() + class).copied()
+        let row = self.rows.get(subject.index() * self.column_room + other.column.index())?;
+        self.cells.get(row.index() * self.class_room + class).copied()
     }
 }

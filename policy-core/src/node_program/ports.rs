@@ -81,9 +81,35 @@ impl PortClasses {
         known.map_or(PortClass::from_index(0), |(_, class)| *class)
     }
 
-    /// One port of each class, in order of class; traffic without ports comes first.
-    pub fn samples(&self) -> impl Iterator<Item = Option<(Protocol, u16)>> + '_ {
-        let of = |protocol| self.of(protocol).iter().map(move |(first, _)| Some((protocol, *first)));
-        std::iter::once(None).chain(Protocol::ALL.into_iter().flat_map(of))
+    /// One port of each class, by class; traffic without ports comes first.
+    #[must_use]
+    pub fn samples(&self) -> Vec<Option<(Protocol, u16)>> {
+        let mut samples = vec![None; self.len];
+        for protocol in Protocol::ALL {
+            for (first, class) in self.of(protocol) {
+                if let Some(sample) = samples.get_mut(class.index()) {
+                    *sample = Some((protocol, *first));
+                }
+            }
+        }
+        samples
+    }
+
+    /// Makes the classes tell between these sets too. Those that there are keep their first ports; for each new class, in
+    /// order, the one that it was a part of.
+    pub fn divide(&mut self, sets: &[PortSet]) -> Vec<PortClass> {
+        let mut parts = Vec::new();
+        let Self { starts, len } = self;
+        for (protocol, starts) in Protocol::ALL.into_iter().zip(starts) {
+            let intervals = sets.iter().flat_map(|set| set.of(protocol).intervals());
+            for first in intervals.flat_map(|(first, last)| [Some(*first), last.next()]).flatten() {
+                let Err(place) = starts.binary_search_by_key(&first, |(first, _)| *first) else { continue };
+                let whole = place.checked_sub(1).and_then(|before| starts.get(before)).map(|(_, class)| *class);
+                parts.push(whole.unwrap_or(PortClass::FIRST));
+                starts.insert(place, (first, PortClass::from_index(*len)));
+                *len += 1;
+            }
+        }
+        parts
     }
 }

@@ -9,8 +9,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::ids::Id as _;
 use crate::node_program::{
-    Cell, Decision, Endpoint, Generation, Identity, IdentityId, NodeProgram, Packet, PortClasses, RowId,
+    Cell, Change, Decision, Endpoint, Ends, Generation, Identity, IdentityId, NodeProgram, Packet, PortClasses, RowId,
 };
 
 /// One of the two places for tables.
@@ -41,8 +42,23 @@ impl Slot {
 pub struct Installed {
     /// Nothing before the first switch.
     current: Option<Slot>,
-    a: Option<NodeProgram>,
-    b: Option<NodeProgram>,
+    a: Held,
+    b: Held,
+}
+
+/// What is in one slot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Held {
+    /// `None` when that is not known, or nothing.
+    program: Option<NodeProgram>,
+    /// In what it may differ from what is wanted.
+    behind: Change,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self { program: None, behind: Change::Everything }
+    }
 }
 
 /// One write to the tables of a slot, or the switch.
@@ -73,9 +89,9 @@ pub enum MapOp {
 /// The numbers of a generation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shape {
-    /// [`Generation::columns`].
+    /// [`Generation::column_room`].
     pub columns: usize,
-    /// The number of port classes.
+    /// [`Generation::class_room`].
     pub classes: usize,
     /// [`Generation::own_node`].
     pub own_node: [IdentityId; 2],
@@ -90,8 +106,8 @@ impl Shape {
     #[must_use]
     pub fn of(generation: &Generation) -> Self {
         Self {
-            columns: generation.columns,
-            classes: generation.ports.len(),
+            columns: generation.column_room,
+            classes: generation.class_room,
             own_node: generation.own_node,
             asks_own_node: generation.asks_own_node,
             asks_itself: generation.asks_itself,
@@ -112,7 +128,7 @@ impl Installed {
     /// Tables that somebody else has written: packets use this slot, and what is in it is not known.
     #[must_use]
     pub fn adopted(current: Slot) -> Self {
-        Self { current: Some(current), a: None, b: None }
+        Self { current: Some(current), ..Self::default() }
     }
 
     /// The slot that packets use; `None` before anything is installed.
@@ -124,9 +140,36 @@ impl Installed {
     /// What is in a slot; `None` when that is not known, or nothing.
     #[must_use]
     pub fn program(&self, slot: Slot) -> Option<&NodeProgram> {
+        self.held(slot).program.as_ref()
+    }
+
+    fn held(&self, slot: Slot) -> &Held {
         match slot {
-            Slot::A => self.a.as_ref(),
-            Slot::B => self.b.as_ref(),
+            Slot::A => &self.a,
+            Slot::B => &self.b,
+        }
+    }
+
+    fn held_mut(&mut self, slot: Slot) -> &mut Held {
+        match slot {
+            Slot::A => &mut self.a,
+            Slot::B => &mut self.b,
+        }
+    }
+
+    /// Takes note of what has changed in what is wanted. Only that is compared until the slot is [settled](Self::settle).
+    pub fn note(&mut self, change: &Change) {
+        for slot in Slot::ALL {
+            self.held_mut(slot).behind.then(change);
+        }
+    }
+
+    /// Takes note that all writes to a slot that led to `wanted` were carried out.
+    pub fn settle(&mut self, slot: Slot, wanted: &NodeProgram) {
+        let held = self.held_mut(slot);
+        if let Some(program) = &mut held.program {
+            program.generation.name(&wanted.generation);
+            held.behind = Change::default();
         }
     }
 
@@ -142,13 +185,33 @@ impl Installed {
         self.in_place(wanted).unwrap_or_else(|| self.by_switch(wanted))
     }
 
-    /// The same where packets look: possible for a single write, or none.
+    /// The same where packets look: possible for a single write, and where all others are to places to which nothing leads
+    /// before one address of a family does.
     #[must_use]
     pub fn in_place(&self, wanted: &NodeProgram) -> Option<Vec<Step>> {
         let slot = self.current?;
-        let now = self.program(slot)?;
-        let ops = differences(Some(now), wanted);
-        let possible = ops.len() <= 1 && now.generation.reasons == wanted.generation.reasons;
+        let held = self.held(slot);
+        let now = &held.program.as_ref()?.generation;
+        let ops = differences(held, wanted);
+        let mut ends = [0, 0];
+        let mut is_harmless = |op: &MapOp| match op {
+            MapOp::PutCell(at, _) => *at >= now.cells.len(),
+            MapOp::PutRow(at, _) => *at >= now.rows.len() || at.checked_rem(now.column_room) >= Some(now.columns),
+            MapOp::PutIdentity(id, _) => id.index() >= now.identities.len(),
+            MapOp::PutEnd(ip, _) | MapOp::RemoveEnd(ip) => {
+                let [v4, v6] = &mut ends;
+                let count = if ip.is_ipv4() { v4 } else { v6 };
+                *count += 1;
+                *count == 1
+            }
+            MapOp::PutBlock(..) | MapOp::RemoveBlock(_) | MapOp::PutPorts(_) | MapOp::PutShape(_) | MapOp::Switch => {
+                false
+            }
+        };
+        let reasons = now.reasons.values().zip(wanted.generation.reasons.values());
+        let possible = now.reasons.len() <= wanted.generation.reasons.len()
+            && (ops.len() <= 1 || ops.iter().all(&mut is_harmless))
+            && reasons.into_iter().all(|(held, wanted)| held == wanted);
         possible.then(|| ops.into_iter().map(|op| Step { slot, op }).collect())
     }
 
@@ -156,7 +219,7 @@ impl Installed {
     #[must_use]
     pub fn by_switch(&self, wanted: &NodeProgram) -> Vec<Step> {
         let slot = self.idle();
-        let ops = differences(self.program(slot), wanted).into_iter().chain([MapOp::Switch]);
+        let ops = differences(self.held(slot), wanted).into_iter().chain([MapOp::Switch]);
         ops.map(|op| Step { slot, op }).collect()
     }
 
@@ -168,17 +231,14 @@ impl Installed {
 
     /// Takes note that a slot has lost what it held: its tables were made anew.
     pub fn forget(&mut self, slot: Slot) {
-        match slot {
-            Slot::A => self.a = None,
-            Slot::B => self.b = None,
-        }
+        *self.held_mut(slot) = Held::default();
     }
 
     /// Takes note of a write that was carried out. The reasons come with `wanted`, of which the writes are.
     pub fn carry_out(&mut self, step: &Step, wanted: &NodeProgram) {
         let Step { slot, op } = step;
         let empty = || NodeProgram {
-            ends: BTreeMap::new(),
+            ends: Ends::default(),
             generation: Generation {
                 identities: crate::ids::IdVec::new(),
                 blocks: Vec::new(),
@@ -188,11 +248,7 @@ impl Installed {
             },
             node: wanted.node.clone(),
         };
-        let target = match slot {
-            Slot::A => &mut self.a,
-            Slot::B => &mut self.b,
-        };
-        let program = target.get_or_insert_with(empty);
+        let program = self.held_mut(*slot).program.get_or_insert_with(empty);
         let generation = &mut program.generation;
         match op {
             MapOp::PutEnd(address, end) => {
@@ -217,13 +273,14 @@ impl Installed {
             MapOp::PutCell(at, cell) => put(&mut generation.cells, *at, *cell),
             MapOp::PutPorts(ports) => generation.ports = ports.clone(),
             MapOp::PutShape(shape) => {
-                generation.columns = shape.columns;
+                generation.column_room = shape.columns;
+                generation.class_room = shape.classes;
                 generation.own_node = shape.own_node;
                 generation.asks_own_node = shape.asks_own_node;
                 generation.asks_itself = shape.asks_itself;
             }
             MapOp::Switch => {
-                generation.reasons = wanted.generation.reasons.clone();
+                generation.name(&wanted.generation);
                 self.current = Some(*slot);
             }
         }
@@ -238,38 +295,69 @@ fn put<T: Copy>(list: &mut Vec<T>, at: usize, item: T) {
     }
 }
 
-/// The writes that make `wanted` of what a slot holds. What lies beyond the end of a list is not taken away: nothing
-/// leads there.
-fn differences(held: Option<&NodeProgram>, wanted: &NodeProgram) -> Vec<MapOp> {
+/// The writes that make `wanted` of what a slot holds: what is led to before what leads there. What lies beyond the end of
+/// a list is not taken away: nothing leads there.
+fn differences(held: &Held, wanted: &NodeProgram) -> Vec<MapOp> {
     let mut ops = Vec::new();
-    let nobody = BTreeMap::new();
-    let ends = held.map_or(&nobody, |held| &held.ends);
-    ops.extend(ends.keys().filter(|address| !wanted.ends.contains_key(address)).map(|ip| MapOp::RemoveEnd(*ip)));
-    let put_ends = wanted.ends.iter().filter(|(ip, end)| ends.get(ip) != Some(end));
-    ops.extend(put_ends.map(|(ip, end)| MapOp::PutEnd(*ip, *end)));
+    match (&held.program, &held.behind) {
+        (Some(program), Change::Only { generation: false, .. }) if program.generation.columns > 0 => {}
+        (program, _) => in_generation(program.as_ref().map(|held| &held.generation), &wanted.generation, &mut ops),
+    }
+    let nobody = Ends::default();
+    let ends = held.program.as_ref().map_or(&nobody, |held| &held.ends);
+    let mut compare = |ip: &IpAddr| match (ends.get(ip), wanted.ends.get(ip)) {
+        (held, Some(end)) if held != Some(end) => ops.push(MapOp::PutEnd(*ip, *end)),
+        (Some(_), None) => ops.push(MapOp::RemoveEnd(*ip)),
+        _ => {}
+    };
+    match &held.behind {
+        Change::Only { ends, .. } if held.program.is_some() => ends.iter().for_each(&mut compare),
+        _ => {
+            ends.keys().filter(|ip| !wanted.ends.contains_key(ip)).for_each(&mut compare);
+            wanted.ends.keys().for_each(compare);
+        }
+    }
+    ops
+}
 
-    let (new, old) = (&wanted.generation, held.map(|held| &held.generation));
-    let blocks: BTreeMap<IpNet, IdentityId> = old.map(|old| old.blocks.iter().copied().collect()).unwrap_or_default();
-    let kept: BTreeSet<IpNet> = new.blocks.iter().map(|(net, _)| *net).collect();
-    ops.extend(blocks.keys().filter(|net| !kept.contains(net)).map(|net| MapOp::RemoveBlock(*net)));
-    let put_blocks = new.blocks.iter().filter(|(net, identity)| blocks.get(net) != Some(identity));
-    ops.extend(put_blocks.map(|(net, identity)| MapOp::PutBlock(*net, *identity)));
-
-    let identities = new.identities.iter();
-    let put_identities =
-        identities.filter(|(id, identity)| old.and_then(|old| old.identities.get(*id)) != Some(identity));
-    ops.extend(put_identities.map(|(id, identity)| MapOp::PutIdentity(id, *identity)));
-    let rows = changed(old.map(|old| old.rows.as_slice()), &new.rows);
-    ops.extend(rows.map(|(at, row)| MapOp::PutRow(at, row)));
+fn in_generation(old: Option<&Generation>, new: &Generation, ops: &mut Vec<MapOp>) {
     let cells = changed(old.map(|old| old.cells.as_slice()), &new.cells);
     ops.extend(cells.map(|(at, cell)| MapOp::PutCell(at, cell)));
+    let rows = changed(old.map(|old| old.rows.as_slice()), &new.rows);
+    ops.extend(rows.map(|(at, row)| MapOp::PutRow(at, row)));
     if old.is_none_or(|old| old.ports != new.ports) {
         ops.push(MapOp::PutPorts(new.ports.clone()));
     }
     if old.is_none_or(|old| Shape::of(old) != Shape::of(new)) {
         ops.push(MapOp::PutShape(Shape::of(new)));
     }
-    ops
+    let identities = new.identities.iter();
+    let put_identities =
+        identities.filter(|(id, identity)| old.and_then(|old| old.identities.get(*id)) != Some(identity));
+    ops.extend(put_identities.map(|(id, identity)| MapOp::PutIdentity(id, *identity)));
+
+    if old.is_some_and(|old| old.blocks == new.blocks) {
+        return;
+    }
+    let blocks: BTreeMap<IpNet, IdentityId> = old.map(|old| old.blocks.iter().copied().collect()).unwrap_or_default();
+    let kept: BTreeSet<IpNet> = new.blocks.iter().map(|(net, _)| *net).collect();
+    ops.extend(blocks.keys().filter(|net| !kept.contains(net)).map(|net| MapOp::RemoveBlock(*net)));
+    let put_blocks = new.blocks.iter().filter(|(net, identity)| blocks.get(net) != Some(identity));
+    ops.extend(put_blocks.map(|(net, identity)| MapOp::PutBlock(*net, *identity)));
+}
+
+impl Generation {
+    /// Takes over what no write says: the reasons, and how many columns are in use.
+    fn name(&mut self, wanted: &Self) {
+        self.columns = wanted.columns;
+        let known = self.reasons.values().zip(wanted.reasons.values()).all(|(held, wanted)| held == wanted);
+        if !known || self.reasons.len() > wanted.reasons.len() {
+            self.reasons = wanted.reasons.clone();
+        }
+        for reason in wanted.reasons.values().skip(self.reasons.len()) {
+            self.reasons.push(reason.clone());
+        }
+    }
 }
 
 /// The positions at which a list is to have something else.

@@ -34,7 +34,7 @@ fn program(objects: &[&str]) -> NodeProgram {
 fn audited(objects: &[&str], namespaces: &[&str]) -> NodeProgram {
     let analysis = Analysis::new(cluster(BASE, objects), Profile::preset("portolan").unwrap());
     let audited = analysis.cluster.namespaces.iter().filter(|(_, namespace)| namespaces.contains(&&*namespace.name));
-    let options = Options { audited: audited.map(|(id, _)| id).collect() };
+    let options = Options { audited: audited.map(|(_, namespace)| namespace.name.clone()).collect() };
     NodeProgram::build_with(&analysis, NodeId::from_index(0), &options).unwrap()
 }
 

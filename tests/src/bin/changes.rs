@@ -1,4 +1,5 @@
-//! What one change costs, beside compiling everything in the same run. For `docs/performance.md`; not a test.
+//! What one change costs, from the object to the compiled cluster and to the last write to the kernel's tables, beside
+//! compiling everything in the same run. For `docs/performance.md`; not a test. Needs root.
 
 use std::error::Error;
 use std::io::Write;
@@ -7,11 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use enforcer::datapath::{Capacity, Datapath};
 use policy_core::compile::compile;
 use policy_core::live::{Live, Touched};
 use policy_core::lower::LowerOptions;
 use policy_core::manifest::{ReadOptions, read};
 use policy_core::model::Profile;
+use policy_core::node_program::{Change, LiveProgram, Options};
 use policy_core::snapshot::{Body, Object, ObjectKey, SnapshotDelta};
 use policy_core::source::{SourceMap, Spanned};
 
@@ -23,6 +26,45 @@ struct Args {
     /// Changes of each kind.
     #[arg(long, default_value_t = 2000)]
     changes: usize,
+    /// The node, by position.
+    #[arg(long, default_value_t = 0)]
+    node: usize,
+    /// Let one of so many changes be about that node's own pods and their namespaces.
+    #[arg(long, default_value_t = 2)]
+    near: usize,
+}
+
+/// The objects to change.
+struct Pool {
+    pods: Vec<Object>,
+    policies: Vec<Object>,
+    namespaces: Vec<Object>,
+    /// Pods of the node, and policies of their namespaces.
+    own_pods: Vec<Object>,
+    own_policies: Vec<Object>,
+    near: usize,
+}
+
+impl Pool {
+    fn pod(&self, numbers: &mut Numbers) -> Option<&Object> {
+        if numbers.below(self.near) == 0 { one(numbers, &self.own_pods) } else { one(numbers, &self.pods) }
+    }
+
+    fn policy(&self, numbers: &mut Numbers) -> Option<&Object> {
+        if numbers.below(self.near) == 0 { one(numbers, &self.own_policies) } else { one(numbers, &self.policies) }
+    }
+}
+
+/// Sorted times, in microseconds.
+#[derive(Default)]
+struct Times(Vec<Duration>);
+
+impl Times {
+    fn at(&mut self, share: usize) -> f64 {
+        self.0.sort_unstable();
+        let place = self.0.len().saturating_sub(1) * share / 100;
+        self.0.get(place).copied().unwrap_or_default().as_secs_f64() * 1e6
+    }
 }
 
 /// Numbers that look random and are the same in every run.
@@ -70,52 +112,74 @@ fn main() -> Result<(), Box<dyn Error>> {
         full.as_secs_f64() * 1e3
     )?;
 
+    let node_name = live.cluster().nodes.values().nth(args.node).map(|node| node.name.clone()).ok_or("no such node")?;
+    let on_node = |pod: &&Object| match &pod.body {
+        Body::Pod(body) => body.spec.as_ref().and_then(|spec| spec.node_name.as_ref()) == Some(&node_name),
+        _ => false,
+    };
+    let own_pods: Vec<Object> = pods.iter().filter(on_node).cloned().collect();
+    let own_spaces: Vec<_> = own_pods.iter().map(|pod| pod.metadata.namespace.clone()).collect();
+    let of_own = |policy: &&Object| own_spaces.contains(&policy.metadata.namespace);
+    let own_policies = policies.iter().filter(of_own).cloned().collect();
+    let pool = Pool { pods, policies, namespaces, own_pods, own_policies, near: args.near };
+
+    let node = live.node(&node_name).ok_or("no such node")?;
+    let begun = Instant::now();
+    let mut program = LiveProgram::new(&live, node, Options::default())?;
+    writeln!(out, "the program of {node_name} {:.1} ms", begun.elapsed().as_secs_f64() * 1e3)?;
+    let mut datapath = Datapath::load(Capacity::of(program.program()))?;
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let published = datapath.publish(program.program())?;
+        writeln!(out, "{} writes {:.1} ms", published.writes, begun.elapsed().as_secs_f64() * 1e3)?;
+    }
+
     let mut numbers = Numbers(7);
     // The first change makes what changes look up.
-    let first = pods.first().and_then(Object::key).ok_or("there is no pod")?;
+    let first = pool.pods.first().and_then(Object::key).ok_or("there is no pod")?;
     let begun = Instant::now();
-    live.apply(SnapshotDelta { put: Vec::new(), gone: vec![first] });
+    let applied = live.apply(SnapshotDelta { put: Vec::new(), gone: vec![first] });
     writeln!(out, "the first change {:.1} ms", begun.elapsed().as_secs_f64() * 1e3)?;
+    let change = program.update(&live, node, &applied.touched);
+    datapath.publish_change(program.program(), &change)?;
 
-    writeln!(
-        out,
-        "{:<34} {:>10} {:>10} {:>10} {:>12} {:>6}",
-        "change", "p50 µs", "p99 µs", "worst µs", "p99/compile", "anew"
-    )?;
+    let words =
+        ["p50 µs", "p99 µs", "worst µs", "p99/compile", "node p99", "map p50", "map p99", "worst", "writes", "anew"];
+    writeln!(out, "{:<30} {}", "change", words.map(|word| format!("{word:>11}")).join(" "))?;
     let kinds: [(&str, &dyn Fn(&mut Numbers) -> SnapshotDelta); 8] = [
-        ("a pod goes", &|numbers| gone(one(numbers, &pods))),
-        ("a pod comes", &|numbers| put(one(numbers, &pods).cloned())),
-        ("a pod gets another's labels", &|numbers| put(relabelled(numbers, &pods))),
-        ("a pod gets a label of its own", &|numbers| put(labelled(numbers, &pods))),
-        ("a policy goes", &|numbers| gone(one(numbers, &policies))),
-        ("a policy comes", &|numbers| put(one(numbers, &policies).cloned())),
-        ("a policy gets another's rules", &|numbers| put(rewritten(numbers, &policies))),
-        ("a namespace gets a label", &|numbers| put(labelled(numbers, &namespaces))),
+        ("a pod goes", &|numbers| gone(pool.pod(numbers))),
+        ("a pod comes", &|numbers| put(pool.pod(numbers).cloned())),
+        ("a pod gets another's labels", &|numbers| put(relabelled(numbers, &pool))),
+        ("a pod gets a label of its own", &|numbers| put(labelled(numbers, &pool.pods))),
+        ("a policy goes", &|numbers| gone(pool.policy(numbers))),
+        ("a policy comes", &|numbers| put(pool.policy(numbers).cloned())),
+        ("a policy gets another's rules", &|numbers| put(rewritten(numbers, &pool))),
+        ("a namespace gets a label", &|numbers| put(labelled(numbers, &pool.namespaces))),
     ];
     for (what, change) in kinds {
-        let mut times: Vec<Duration> = Vec::new();
-        let mut anew = 0;
+        let (mut compiling, mut on_node, mut to_kernel) = (Times::default(), Times::default(), Times::default());
+        let (mut anew, mut writes) = (0, 0);
         for _ in 0..args.changes {
             let delta = change(&mut numbers);
             let begun = Instant::now();
             let applied = live.apply(delta);
-            times.push(begun.elapsed());
-            anew += usize::from(applied.touched == Touched::Everything);
+            compiling.0.push(begun.elapsed());
+            let Some(node) = live.node(&node_name) else { continue };
+            let change = program.update(&live, node, &applied.touched);
+            on_node.0.push(begun.elapsed());
+            writes += datapath.publish_change(program.program(), &change)?.writes;
+            to_kernel.0.push(begun.elapsed());
+            anew += usize::from(change == Change::Everything);
         }
-        times.sort_unstable();
-        let at = |share: usize| times.get(times.len().saturating_sub(1) * share / 100).copied().unwrap_or_default();
-        let micros = |time: Duration| time.as_secs_f64() * 1e6;
-        writeln!(
-            out,
-            "{what:<34} {:>10.1} {:>10.1} {:>10.1} {:>12.5} {anew:>6}",
-            micros(at(50)),
-            micros(at(99)),
-            micros(at(100)),
-            at(99).as_secs_f64() / full.as_secs_f64()
-        )?;
+        let share = compiling.at(99) / (full.as_secs_f64() * 1e6);
+        let figures = [compiling.at(50), compiling.at(99), compiling.at(100)].map(|time| format!("{time:>11.1}"));
+        let after = [on_node.at(99), to_kernel.at(50), to_kernel.at(99), to_kernel.at(100)];
+        let after = after.map(|time| format!("{time:>11.1}")).join(" ");
+        let each = writes / args.changes.max(1);
+        writeln!(out, "{what:<30} {} {share:>11.5} {after} {each:>11} {anew:>11}", figures.join(" "))?;
     }
     let mut numbers = Numbers(11);
-    let delta = put(reading_anew(&mut numbers, &policies));
+    let delta = put(reading_anew(&mut numbers, &pool.policies));
     let begun = Instant::now();
     let applied = live.apply(delta);
     let anew = if applied.touched == Touched::Everything { "all anew" } else { "worked in" };
@@ -136,9 +200,9 @@ fn put(object: Option<Object>) -> SnapshotDelta {
     SnapshotDelta { put: object.into_iter().collect(), gone: Vec::new() }
 }
 
-fn relabelled(numbers: &mut Numbers, pods: &[Object]) -> Option<Object> {
-    let mut pod = one(numbers, pods)?.clone();
-    pod.metadata.labels = one(numbers, pods)?.metadata.labels.clone();
+fn relabelled(numbers: &mut Numbers, pool: &Pool) -> Option<Object> {
+    let mut pod = pool.pod(numbers)?.clone();
+    pod.metadata.labels = one(numbers, &pool.pods)?.metadata.labels.clone();
     Some(pod)
 }
 
@@ -150,9 +214,9 @@ fn labelled(numbers: &mut Numbers, objects: &[Object]) -> Option<Object> {
     Some(object)
 }
 
-fn rewritten(numbers: &mut Numbers, policies: &[Object]) -> Option<Object> {
-    let mut policy = one(numbers, policies)?.clone();
-    policy.body = one(numbers, policies)?.body.clone();
+fn rewritten(numbers: &mut Numbers, pool: &Pool) -> Option<Object> {
+    let mut policy = pool.policy(numbers)?.clone();
+    policy.body = one(numbers, &pool.policies)?.body.clone();
     Some(policy)
 }
 

@@ -214,7 +214,8 @@ fn find(program: &NodeProgram, family: Family, passes: bool) -> Option<Packet> {
         let identity = program.generation.identities.get(program.ends.get(ip)?.identity)?;
         Some(identity.ingress.plain.index() > 0)
     };
-    let ports = program.generation.ports.samples().flatten().filter(|(protocol, _)| *protocol == Protocol::Tcp);
+    let ports =
+        program.generation.ports.samples().into_iter().flatten().filter(|(protocol, _)| *protocol == Protocol::Tcp);
     let transports: Vec<Transport> = ports.map(|(protocol, port)| Transport::Port(protocol, port)).collect();
     // Where few pods have policies, a packet that passes need not meet one: it takes the same look-ups.
     let asked = local.iter().filter(|ip| passes || acts_on(ip) == Some(true));

@@ -45,7 +45,7 @@ fn grid(program: &NodeProgram) -> Vec<Packet> {
     let of_sample = |sample: Option<(Protocol, u16)>| {
         sample.map_or(Transport::Other, |(protocol, port)| Transport::Port(protocol, port))
     };
-    let transports: Vec<Transport> = program.generation.ports.samples().map(of_sample).collect();
+    let transports: Vec<Transport> = program.generation.ports.samples().into_iter().map(of_sample).collect();
     let mut packets = Vec::new();
     for here in &local {
         for there in others.iter().filter(|ip| Family::of(**ip) == Family::of(*here)) {

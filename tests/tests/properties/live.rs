@@ -1,12 +1,18 @@
 //! A cluster that follows its objects means, after every change, what compiling it anew gives.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use fixtures::strategy::{cluster_plan, profile, tiered_cluster_plan};
+use policy_core::analysis::Analysis;
 use policy_core::compile::compile;
 use policy_core::live::{Live, Touched};
 use policy_core::lower::{LiveCluster, LowerOptions, lower};
+use policy_core::model::Protocol;
+use policy_core::node_program::{
+    Change, Decision, HostSide, Installed, LiveProgram, MapOp, NodeProgram, Options, Packet, Transport,
+};
 use policy_core::snapshot::{Object, ObjectKey, Snapshot, SnapshotDelta};
 use proptest::collection::vec;
 use proptest::prelude::any;
@@ -14,6 +20,7 @@ use proptest::sample::Index;
 use proptest::strategy::Strategy;
 use proptest::{prop_assert, prop_assert_eq};
 use tests::property::check;
+use tests::settled::as_enforced;
 
 /// Objects by name, and in order of their names.
 pub(crate) type Objects = BTreeMap<ObjectKey, Object>;
@@ -103,4 +110,101 @@ fn a_live_cluster_is_what_lowering_gives() {
         prop_assert!(live.waste() == 0);
         Ok(())
     });
+}
+
+/// Packets between the addresses that a program knows, the first of each range among them.
+fn packets(programs: [&NodeProgram; 2]) -> Vec<Packet> {
+    let mut addresses: BTreeSet<IpAddr> = programs.iter().flat_map(|program| program.ends.keys().copied()).collect();
+    let blocks = programs.iter().flat_map(|program| &program.generation.blocks);
+    addresses.extend(blocks.map(|(net, _)| net.network()));
+    let mut packets = Vec::new();
+    for source in &addresses {
+        for destination in addresses.iter().filter(|ip| ip.is_ipv4() == source.is_ipv4()) {
+            let port = [1, 53, 80, 81, 443, 8080, 65535][packets.len() % 7];
+            let protocol = [Protocol::Tcp, Protocol::Tcp, Protocol::Udp, Protocol::Sctp][packets.len() % 4];
+            let host = [HostSide::Neither, HostSide::Neither, HostSide::Source][packets.len() % 3];
+            let transport = Transport::Port(protocol, port);
+            packets.push(Packet { source: *source, destination: *destination, transport, host });
+        }
+    }
+    packets
+}
+
+/// What becomes of a packet, and why, in words.
+fn decided(program: &NodeProgram, packet: &Packet) -> String {
+    let decision = program.judge(packet, false);
+    match decision {
+        Decision::Drop(direction, reason) | Decision::WouldDrop(direction, reason) => {
+            format!("{:?} {direction} {}", decision.passes(), program.generation.reasons.at(reason))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_live_program_judges_as_one_built_anew_and_no_state_between_does_otherwise() {
+    let (steps, small, in_place) = (Cell::new(0_u32), Cell::new(0_u32), Cell::new(0_u32));
+    check(60, &(histories(), profile()), |((mut objects, pool, history), profile)| {
+        let (options, profile) = (LowerOptions::default(), as_enforced(&profile));
+        let (mut live, _) = Live::new(snapshot(&objects), options.clone(), profile.clone());
+        let Some(name) = live.cluster().nodes.values().next().map(|node| node.name.clone()) else { return Ok(()) };
+        let node = live.node(&name).unwrap();
+        let mut program = LiveProgram::new(&live, node, Options::default()).unwrap();
+        let mut installed = Installed::default();
+        let mut change = Change::Everything;
+        for edits in history {
+            for at in [true, false] {
+                // What is installed follows, write by write.
+                let before = installed.clone();
+                installed.note(&change);
+                let steps = installed.reconcile(program.program());
+                let slot = steps.last().map(|step| step.slot);
+                in_place.set(in_place.get() + u32::from(!at && steps.iter().all(|step| step.op != MapOp::Switch)));
+                let asked = match (before.current(), slot) {
+                    (Some(slot), Some(_)) => packets([before.program(slot).unwrap(), program.program()]),
+                    _ => Vec::new(),
+                };
+                let asked: Vec<_> = asked.iter().step_by(asked.len() / 40 + 1).collect();
+                for step in &steps {
+                    installed.carry_out(step, program.program());
+                    for packet in &asked {
+                        let now = installed.judge(packet, false).map(Decision::passes);
+                        let was = before.judge(packet, false).map(Decision::passes);
+                        let will = Some(program.program().judge(packet, false).passes());
+                        prop_assert!(now == was || now == will, "{:?} after {:?}", packet, step);
+                    }
+                }
+                if let Some(slot) = slot.or(installed.current()) {
+                    installed.settle(slot, program.program());
+                }
+                change = Change::default();
+                if !at {
+                    break;
+                }
+                let delta = delta(&mut objects, &pool, &edits);
+                let touched = live.apply(delta).touched;
+                let Some(node) = live.node(&name) else { return Ok(()) };
+                change = program.update(&live, node, &touched);
+            }
+            steps.set(steps.get() + 1);
+            small.set(small.get() + u32::from(change != Change::Everything));
+
+            let (cluster, _) = lower(&snapshot(&objects), &options);
+            let analysis = Analysis::new(cluster, profile.clone());
+            let node = analysis.cluster.nodes.iter().find(|(_, node)| node.name == name).unwrap().0;
+            let anew = NodeProgram::build(&analysis, node).unwrap();
+            prop_assert_eq!(program.program().ends.len(), anew.ends.len());
+            let asked = packets([program.program(), &anew]);
+            let stride = asked.len() / 300 + 1;
+            for packet in asked.into_iter().step_by(stride) {
+                let wanted = decided(&anew, &packet);
+                prop_assert_eq!(decided(program.program(), &packet), wanted.clone(), "{:?}", packet);
+                let held = installed.program(installed.current().unwrap()).unwrap();
+                prop_assert_eq!(decided(held, &packet), wanted, "installed: {:?}", packet);
+            }
+        }
+        Ok(())
+    });
+    assert!(small.get() * 3 > steps.get(), "too few changes were worked in: {small:?} of {steps:?}");
+    assert!(in_place.get() * 20 > steps.get(), "too few changes were made in place: {in_place:?} of {steps:?}");
 }

@@ -48,7 +48,7 @@ fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {
             let Ok(verdict) = programs.judge(&analysis, flow) else { continue };
             let wanted = spec.judge(flow);
             let admits = |party: Party, end: &End| {
-                let is_audited = matches!(party, Party::Pod(pod) if options.audited.contains(&analysis.cluster.pods.at(pod).namespace));
+                let is_audited = matches!(party, Party::Pod(pod) if options.audited.contains(&analysis.cluster.namespaces.at(analysis.cluster.pods.at(pod).namespace).name));
                 end.outcome == Outcome::Allowed || is_audited
             };
             let passes = admits(flow.source, &wanted.egress) && admits(flow.destination, &wanted.ingress);
