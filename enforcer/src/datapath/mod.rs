@@ -3,25 +3,29 @@
 pub mod abi;
 mod btf;
 mod events;
+mod legend;
 mod object;
 mod pins;
+mod seen;
 mod sys;
 mod tables;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use aya::maps::{Map, MapData, PerCpuArray};
-use policy_core::ids::Id as _;
-use policy_core::node_program::{Change, Installed, MapOp, NodeProgram, Reason, ReasonId, Slot, Step};
+use policy_core::node_program::{Change, Installed, MapOp, NodeProgram, Reason, Slot, Step};
 
 pub use abi::{Cause, Tally};
 pub use events::{Events, Record};
 pub use object::LoadError;
 pub use pins::Pins;
+pub use seen::{CountsSeen, HookSeen, ProgramSeen, Seen, TableSeen};
 pub use tables::{Capacity, TooLarge};
 
+use legend::Legend;
 use object::{Declared, Embedded};
 use sys::MapSpec;
 use tables::{GROWING, Write, encode, sizes, slot_number};
@@ -87,15 +91,19 @@ pub struct Published {
 struct Counters(PerCpuArray<MapData, [u64; 3]>);
 
 impl Counters {
+    fn of(map: BorrowedFd<'_>) -> io::Result<Self> {
+        let map = MapData::from_fd(map.try_clone_to_owned()?).map_err(io::Error::other)?;
+        Ok(Self(Map::PerCpuArray(map).try_into().map_err(io::Error::other)?))
+    }
+
     /// What all processors have counted there.
     fn at(&self, position: u32) -> io::Result<Tally> {
         let values = self.0.get(&position, 0).map_err(io::Error::other)?;
-        let add = |tally: Tally, [passed, dropped, audited]: &[u64; 3]| Tally {
-            passed: tally.passed + passed,
-            dropped: tally.dropped + dropped,
-            audited: tally.audited + audited,
-        };
-        Ok(values.iter().fold(Tally::default(), add))
+        let mut sum = Tally::default();
+        for [passed, dropped, audited] in values.iter().copied() {
+            sum += Tally { passed, dropped, audited };
+        }
+        Ok(sum)
     }
 }
 
@@ -114,6 +122,8 @@ pub struct Datapath {
     patterns: BTreeMap<&'static str, MapSpec>,
     slots: BTreeMap<(Slot, &'static str), Table>,
     installed: Installed,
+    /// Of the reasons of what is installed.
+    fingerprint: u64,
     mode: Mode,
     links: Vec<OwnedFd>,
 }
@@ -171,6 +181,7 @@ impl Datapath {
             patterns,
             slots: BTreeMap::new(),
             installed,
+            fingerprint: 0,
             mode: Mode::default(),
             links: Vec::new(),
         })
@@ -198,10 +209,11 @@ impl Datapath {
         self.installed.note(change);
         let needed = sizes(wanted, self.capacity, MOST)?;
         let fits = self.installed.current().is_some_and(|current| self.fits(current, needed));
+        let legend = self.legend(wanted);
         let in_place = self.installed.in_place(wanted).filter(|_| fits).zip(self.installed.current());
         let (steps, slot) = match in_place {
             Some((steps, current)) => {
-                self.forget_tallies(current, wanted)?;
+                self.write_legend(current, legend, wanted)?;
                 (steps, current)
             }
             None => {
@@ -213,13 +225,23 @@ impl Datapath {
                     self.installed.forget(idle);
                     self.make_room(idle, needed)?;
                 }
-                self.forget_tallies(idle, wanted)?;
+                self.write_legend(idle, legend, wanted)?;
                 (self.installed.by_switch(wanted), idle)
             }
         };
         let published = self.carry_out(&steps, wanted)?;
         self.installed.settle(slot, wanted);
+        self.fingerprint = legend.fingerprint;
         Ok(published)
+    }
+
+    /// What the reasons in the two slots are known by, in no order; see [`crate::reasons`].
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn fingerprints(&self) -> io::Result<[u64; 2]> {
+        let [a, b] = Slot::ALL.map(|slot| Legend::read(self.map("legend")?.as_fd(), slot));
+        Ok([a?.fingerprint, b?.fingerprint])
     }
 
     /// Sets what an operator sets, at once.
@@ -238,24 +260,38 @@ impl Datapath {
             .all(|(table, needed)| self.slots.get(&(slot, *table)).is_some_and(|table| table.capacity >= needed))
     }
 
-    /// What was counted for other reasons than those that a slot gets, in their places.
-    fn forget_tallies(&self, slot: Slot, wanted: &NodeProgram) -> Result<(), PublishError> {
-        let reasons = &wanted.generation.reasons;
-        let held = self.installed.program(slot).map(|held| &held.generation.reasons);
-        let stays = held.map_or(0, |held| {
-            let differs = held.values().zip(reasons.values()).any(|(held, wanted)| held != wanted);
-            if differs { 0 } else { held.len().min(reasons.len()) }
-        });
-        let new = reasons.len() - stays;
-        if new == 0 {
+    /// The legend of a program. Most have the reasons of the one before, and a few more.
+    fn legend(&self, wanted: &NodeProgram) -> Legend {
+        let current = self.installed.current().and_then(|slot| self.installed.program(slot));
+        let known = current.map_or(0, |held| reasons_kept(held, wanted));
+        let is_whole = current.is_some_and(|held| held.generation.reasons.len() == known);
+        if is_whole { Legend::after(self.fingerprint, known, wanted) } else { Legend::of(wanted) }
+    }
+
+    /// Says what a slot's numbers will mean. What was counted for other reasons, in the places of those that it gets, is
+    /// forgotten: whoever reads it meanwhile is told that nothing is known of the slot.
+    fn write_legend(&self, slot: Slot, legend: Legend, wanted: &NodeProgram) -> Result<(), PublishError> {
+        let of_legend = |error| PublishError::Table { table: "legend", error };
+        let failed = |error| PublishError::Table { table: "tallies", error };
+        let map = self.map("legend").map_err(of_legend)?.as_fd();
+        let written = Legend::read(map, slot).map_err(of_legend)?;
+        if written == legend {
             return Ok(());
         }
-        let failed = |error| PublishError::Table { table: "tallies", error };
-        let processors = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
-        let begin = self.capacity.first_reason(slot);
-        let keys: Vec<u8> = (begin..).skip(stays).take(new).flat_map(u32::to_ne_bytes).collect();
-        let nothing = vec![0_u8; new * processors * size_of::<[u64; 3]>()];
-        sys::update_batch(self.map("tallies").map_err(failed)?.as_fd(), &keys, &nothing, new).map_err(failed)
+        if written.fingerprint != legend.fingerprint {
+            Legend::default().write(map, slot).map_err(of_legend)?;
+            let known = self.installed.program(slot).map_or(0, |held| reasons_kept(held, wanted));
+            let new = wanted.generation.reasons.len() - known;
+            let processors = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
+            let begin = self.capacity.first_reason(slot);
+            let keys: Vec<u8> = (begin..).skip(known).take(new).flat_map(u32::to_ne_bytes).collect();
+            let nothing = vec![0_u8; new * processors * size_of::<[u64; 3]>()];
+            let tallies = self.map("tallies").map_err(failed)?.as_fd();
+            if new > 0 {
+                sys::update_batch(tallies, &keys, &nothing, new).map_err(failed)?;
+            }
+        }
+        legend.write(map, slot).map_err(of_legend)
     }
 
     /// Makes the tables of a slot anew, with room to grow.
@@ -351,22 +387,6 @@ impl Datapath {
         Cause::ALL.into_iter().map(tally).collect()
     }
 
-    /// What became of packets under the present policies, by the reason of a cell.
-    ///
-    /// # Errors
-    /// What the kernel said.
-    pub fn tallies(&self) -> io::Result<Vec<(Reason, Tally)>> {
-        let current = self.installed.current().and_then(|slot| Some((slot, self.installed.program(slot)?)));
-        let Some((slot, program)) = current else { return Ok(Vec::new()) };
-        let begin = self.capacity.first_reason(slot);
-        let counters = self.counters("tallies")?;
-        let tally = |(id, reason): (ReasonId, &Reason)| {
-            let at = begin + u32::try_from(id.index()).map_err(io::Error::other)?;
-            Ok((reason.clone(), counters.at(at)?))
-        };
-        program.generation.reasons.iter().map(tally).collect()
-    }
-
     /// Why a recorded packet passed or not; `None` when its tables have been replaced since.
     #[must_use]
     pub fn reason(&self, record: &Record) -> Option<&Reason> {
@@ -383,8 +403,7 @@ impl Datapath {
     }
 
     fn counters(&self, name: &'static str) -> io::Result<Counters> {
-        let map = MapData::from_fd(self.map(name)?.try_clone()?).map_err(io::Error::other)?;
-        Ok(Counters(Map::PerCpuArray(map).try_into().map_err(io::Error::other)?))
+        Counters::of(self.map(name)?.as_fd())
     }
 
     fn map(&self, name: &'static str) -> io::Result<&OwnedFd> {
@@ -438,6 +457,13 @@ impl Datapath {
     }
 }
 
+/// How many reasons a program has in common with what a slot holds, from the first on; none where one of them differs.
+fn reasons_kept(held: &NodeProgram, wanted: &NodeProgram) -> usize {
+    let (held, wanted) = (&held.generation.reasons, &wanted.generation.reasons);
+    let differs = held.values().zip(wanted.values()).any(|(held, wanted)| held != wanted);
+    if differs { 0 } else { held.len().min(wanted.len()) }
+}
+
 /// Nanoseconds of one run of a program of the same kind that lets everything pass: what [`Datapath::test`] is compared
 /// with.
 ///
@@ -446,6 +472,16 @@ impl Datapath {
 pub fn test_empty(frame: &[u8], hook: Hook, repeat: u32) -> io::Result<u32> {
     let program = object::load_empty().map_err(io::Error::other)?;
     Ok(sys::test_run(program.as_fd(), frame, &hook.state(frame), repeat)?.nanoseconds)
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::LocalIn => "local-in",
+            Self::LocalOut => "local-out",
+            Self::PostRouting => "post-routing",
+        })
+    }
 }
 
 impl Hook {

@@ -139,7 +139,7 @@ fn an_address_that_two_pods_claim_is_that_of_the_one_that_stays() {
 #[test]
 fn the_policies_of_an_audited_end_refuse_nothing_and_those_of_the_other_end_do() {
     let other = "\
-{apiVersion: v1, kind: Pod, metadata: {name: y, namespace: y}, spec: {nodeName: n1, containers: [{name: c}]}, \
+{apiVersion: v1, kind: Pod, metadata: {name: z, namespace: z}, spec: {nodeName: n1, containers: [{name: c}]}, \
 status: {phase: Running, podIP: 10.1.1.9, podIPs: [{ip: 10.1.1.9}]}}";
     let closed = |namespace: &str| {
         format!(
@@ -147,8 +147,8 @@ status: {phase: Running, podIP: 10.1.1.9, podIPs: [{ip: 10.1.1.9}]}}";
              spec: {{podSelector: {{}}, policyTypes: [Ingress, Egress]}}}}"
         )
     };
-    let (x, y) = (closed("x"), closed("y"));
-    let both = [other, &x, &y];
+    let (x, z) = (closed("x"), closed("z"));
+    let both = [other, &x, &z];
     let from_x = |program: &NodeProgram| program.judge(&tcp(WEB, "10.1.1.9", 80), false);
     let why = |program: &NodeProgram, decision| match decision {
         Decision::WouldDrop(direction, id) | Decision::Drop(direction, id) => {
@@ -162,15 +162,15 @@ status: {phase: Running, podIP: 10.1.1.9, podIPs: [{ip: 10.1.1.9}]}}";
     // The source's policies are not carried out; the destination's are.
     let source = audited(&both, &["x"]);
     assert!(matches!(from_x(&source), Decision::Drop(..)));
-    assert_eq!(why(&source, from_x(&source)), (Direction::Ingress, refused_by("y")));
-    let destination = audited(&both, &["y"]);
+    assert_eq!(why(&source, from_x(&source)), (Direction::Ingress, refused_by("z")));
+    let destination = audited(&both, &["z"]);
     assert!(matches!(from_x(&destination), Decision::Drop(Direction::Egress, _)));
-    let all = audited(&both, &["x", "y"]);
+    let all = audited(&both, &["x", "z"]);
     assert!(matches!(from_x(&all), Decision::WouldDrop(..)) && from_x(&all).passes());
     assert_eq!(why(&all, from_x(&all)), (Direction::Egress, refused_by("x")));
     // Only the destination refuses.
-    let open = audited(&[other, &y], &["y"]);
-    assert_eq!(why(&open, from_x(&open)), (Direction::Ingress, refused_by("y")));
+    let open = audited(&[other, &z], &["z"]);
+    assert_eq!(why(&open, from_x(&open)), (Direction::Ingress, refused_by("z")));
     assert!(from_x(&open).passes());
     // Nobody knows whose the address is: it is not in the namespace.
     assert_eq!(all.judge(&tcp("10.1.1.77", WEB, 80), false), Decision::Unknown(Direction::Egress));

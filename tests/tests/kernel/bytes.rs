@@ -178,9 +178,9 @@ fn options_of_ipv4_are_stepped_over_and_routes_in_them_refused() {
 fn what_cannot_be_read_passes_only_where_every_pod_that_it_names_is_audited() {
     let other = "\
 ---
-{apiVersion: v1, kind: Pod, metadata: {name: c, namespace: y}, spec: {nodeName: n1, containers: [{name: c}]}, status: {phase: Running, podIP: 10.1.1.3, podIPs: [{ip: 10.1.1.3}]}}
+{apiVersion: v1, kind: Pod, metadata: {name: c, namespace: z}, spec: {nodeName: n1, containers: [{name: c}]}, status: {phase: Running, podIP: 10.1.1.3, podIPs: [{ip: 10.1.1.3}]}}
 ";
-    // The namespaces in order: x, y.
+    // The namespaces in order: x, z.
     for (audited, passing) in [(0b00, [false; 3]), (0b01, [true, false, false]), (0b11, [true; 3])] {
         let datapath = with_audited(&format!("{CLOSED}{other}"), audited);
         let ends = [("10.1.1.1", "10.1.1.2"), ("10.1.1.1", "10.1.1.3"), ("203.0.113.7", "10.1.1.3")];
