@@ -5,7 +5,7 @@
 #define PORTOLAN_ABI_H
 
 /* Raised whenever a layout changes: pins of another version are not adopted. */
-#define ABI_VERSION 1
+#define ABI_VERSION 2
 
 /* There are two generations; packets use the one that `control` names. */
 #define SLOTS 2
@@ -52,7 +52,7 @@ struct v6_prefix {
 enum identity_flag {
 	/* An address of this node's pods of which nothing is known. */
 	IDENTITY_UNKNOWN = 1,
-	/* Drops of its packets are reported and not carried out. */
+	/* What its own policies refuse is counted and reported, and passes. */
 	IDENTITY_AUDIT = 2,
 };
 
@@ -93,10 +93,12 @@ struct port_page {
 	__u16 classes[PORTS_PER_PAGE];
 };
 
-/* What became of packets by the reason of a cell. */
+/* What became of packets. */
 struct tally {
 	__u64 passed;
 	__u64 dropped;
+	/* Refused, and passed all the same. */
+	__u64 audited;
 };
 
 /* Why a packet passes or not before, or in place of, a cell. The order is that of `causes` in abi.rs. */

@@ -91,7 +91,7 @@ struct {
 	__type(value, struct layouts);
 } layouts SEC(".maps");
 
-/* Packets by cause: passed, then dropped. */
+/* Packets by cause. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, CAUSES);

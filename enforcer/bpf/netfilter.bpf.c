@@ -10,29 +10,22 @@
 #define DROP 0
 #define ACCEPT 1
 
-static __always_inline int settle(const struct question *q, const struct answer *a, const struct parsed *p,
+static __always_inline int settle(const struct question *q, struct answer *a, const struct parsed *p,
 				  const struct control *control, __u32 flags)
 {
 	__u32 cause = a->cause;
-	int audited = a->drop && (a->audit || (control->flags & CONTROL_AUDIT));
-	struct tally *tally = bpf_map_lookup_elem(&causes, &cause);
 
-	if (tally) {
-		if (a->drop)
-			tally->dropped++;
-		else
-			tally->passed++;
-	}
-	if (a->cause == CAUSE_POLICY)
-		count(a->tallies, a->reason, a->drop);
-	if (a->drop || (control->flags & CONTROL_LOG_ALLOWED && a->cause == CAUSE_POLICY)) {
-		flags |= a->drop && !audited ? RECORD_DROPPED : 0;
-		flags |= audited ? RECORD_AUDITED : 0;
+	if (a->outcome == DROPPED && control->flags & CONTROL_AUDIT)
+		a->outcome = AUDITED;
+	count(bpf_map_lookup_elem(&causes, &cause), a->outcome);
+	if (a->outcome != PASSED || (control->flags & CONTROL_LOG_ALLOWED && a->cause == CAUSE_POLICY)) {
+		flags |= a->outcome == DROPPED ? RECORD_DROPPED : 0;
+		flags |= a->outcome == AUDITED ? RECORD_AUDITED : 0;
 		flags |= a->ingress ? RECORD_INGRESS : 0;
 		flags |= q->v6 ? RECORD_V6 : 0;
 		record(q, a, p->protocol, flags);
 	}
-	return a->drop && !audited ? DROP : ACCEPT;
+	return a->outcome == DROPPED ? DROP : ACCEPT;
 }
 
 SEC("socket")
@@ -71,6 +64,7 @@ int portolan(struct bpf_nf_ctx *ctx)
 		return DROP;
 	else
 		problem = q.v6 ? parse_v6(&packet, &p) : parse_v4(&packet, &p);
+	q.problem = problem;
 	unsigned long conntrack = skb->_nfct & CT_INFO;
 
 	/* Without a connection, whatever the reason: as the first packet of one. */
@@ -87,18 +81,14 @@ int portolan(struct bpf_nf_ctx *ctx)
 	/* Nothing sits at LOCAL_OUT, where all packets are a socket's: it is how tests say so. */
 	else if (skb->sk || hook == HOOK_LOCAL_OUT)
 		q.host = reply ? SIDE_DESTINATION : SIDE_SOURCE;
-	if (!problem && p.icmp_error && (conntrack == CT_RELATED || conntrack == CT_RELATED_REPLY)) {
-		a.cause = CAUSE_RELATED;
-	} else if (!problem && p.neighbour) {
-		a.cause = CAUSE_NEIGHBOUR;
-	} else if (problem && !p.has_ends) {
+	if (problem && !p.has_ends)
 		refuse(&a, problem, 0);
-	} else {
+	else if (!problem && p.icmp_error && (conntrack == CT_RELATED || conntrack == CT_RELATED_REPLY))
+		a.cause = CAUSE_RELATED;
+	else if (!problem && p.neighbour)
+		a.cause = CAUSE_NEIGHBOUR;
+	else
 		judge(&q, &now, &a);
-		/* Traffic of others is not ours to refuse, as far as we can tell whose it is. */
-		if (problem && (a.drop || a.cause != CAUSE_NOT_OURS))
-			refuse(&a, problem, 0);
-	}
 	return settle(&q, &a, &p, &now, reply ? RECORD_REPLY : 0);
 }
 

@@ -8,6 +8,8 @@
 
 enum side { SIDE_NEITHER = 0, SIDE_SOURCE = 1, SIDE_DESTINATION = 2 };
 
+enum outcome { PASSED = 0, DROPPED = 1, AUDITED = 2 };
+
 struct question {
 	/* In network order; an IPv4 address is in the first word. */
 	struct v6_address source;
@@ -20,19 +22,18 @@ struct question {
 	/* Which end is a process of this node. */
 	__u8 host;
 	__u8 v6;
+	/* Why the packet could not be read beyond its addresses; or 0. */
+	__u8 problem;
 };
 
 struct answer {
 	__u32 slot;
-	/* Where the slot's tallies begin. */
-	__u32 tallies;
 	__u32 reason;
 	__u32 source_identity;
 	__u32 destination_identity;
-	__u8 drop;
+	__u8 outcome;
 	__u8 ingress;
 	__u8 cause;
-	__u8 audit;
 };
 
 struct whom {
@@ -134,24 +135,48 @@ static __always_inline __u32 *cell(const struct shape *shape, __u32 subject, __u
 	return bpf_map_lookup_elem(&cells, &key);
 }
 
-static __always_inline void count(__u32 tallies_begin, __u32 reason, int drop)
+static __always_inline void count(struct tally *tally, __u8 outcome)
 {
-	__u32 key = tallies_begin + reason;
-	struct tally *tally = bpf_map_lookup_elem(&tallies, &key);
-
 	if (!tally)
 		return;
-	if (drop)
+	if (outcome == DROPPED)
 		tally->dropped++;
+	else if (outcome == AUDITED)
+		tally->audited++;
 	else
 		tally->passed++;
 }
 
 static __always_inline void refuse(struct answer *a, __u8 cause, __u8 ingress)
 {
-	a->drop = 1;
+	a->outcome = DROPPED;
 	a->cause = cause;
 	a->ingress = ingress;
+}
+
+/* Asks the policies of one end. `spared`: what they refuse passes, and the other end is asked as well. Returns whether the
+ * packet may go on. */
+static __always_inline int ask(const struct shape *shape, __u32 subject, __u32 column, __u32 class, int ingress, int spared,
+			       struct answer *a)
+{
+	__u32 *found = cell(shape, subject, column, class);
+
+	if (!found) {
+		refuse(a, CAUSE_TABLES, ingress);
+		return 0;
+	}
+	__u32 reason = *found & CELL_REASON, key = shape->tallies + reason;
+	__u8 outcome = *found & CELL_ALLOW ? PASSED : spared ? AUDITED : DROPPED;
+
+	count(bpf_map_lookup_elem(&tallies, &key), outcome);
+	/* One refusal is told: that which is carried out, or else the first. */
+	if (a->outcome != AUDITED || outcome == DROPPED) {
+		a->outcome = outcome;
+		a->cause = CAUSE_POLICY;
+		a->reason = reason;
+		a->ingress = ingress;
+	}
+	return outcome != DROPPED;
 }
 
 /* What becomes of a packet. Egress is asked before ingress, and only pods of this node have their policies asked. */
@@ -165,7 +190,6 @@ static __always_inline void judge(const struct question *q, const struct control
 	a->cause = CAUSE_NOT_OURS;
 	if (!shape)
 		return refuse(a, CAUSE_TABLES, 0);
-	a->tallies = shape->tallies;
 	struct whom source = whom(&q->source, q->v6, q->host == SIDE_SOURCE, slot, shape);
 	struct whom destination = whom(&q->destination, q->v6, q->host == SIDE_DESTINATION, slot, shape);
 
@@ -173,7 +197,6 @@ static __always_inline void judge(const struct question *q, const struct control
 		return refuse(a, CAUSE_TABLES, !destination.identity);
 	a->source_identity = source.id;
 	a->destination_identity = destination.id;
-	a->audit = ((source.identity->flags | destination.identity->flags) & IDENTITY_AUDIT) != 0;
 	if (!(control->flags & CONTROL_UNKNOWN_PASS)) {
 		if ((source.identity->flags & IDENTITY_UNKNOWN) && q->host != SIDE_SOURCE)
 			return refuse(a, CAUSE_UNKNOWN_POD, 0);
@@ -182,9 +205,19 @@ static __always_inline void judge(const struct question *q, const struct control
 	}
 	int egress = source.local && q->host != SIDE_SOURCE;
 	int ingress = destination.local && q->host != SIDE_DESTINATION;
+	__u32 spared_source = (control->flags & CONTROL_AUDIT) | (source.identity->flags & IDENTITY_AUDIT);
+	__u32 spared_destination = (control->flags & CONTROL_AUDIT) | (destination.identity->flags & IDENTITY_AUDIT);
 
+	/* Traffic of others is not ours to refuse, whatever is wrong with it. */
 	if (!egress && !ingress)
 		return;
+	if (q->problem) {
+		refuse(a, q->problem, !egress);
+		/* Each end that is asked refuses what cannot be read. */
+		if ((!egress || spared_source) && (!ingress || spared_destination))
+			a->outcome = AUDITED;
+		return;
+	}
 	if (!port_class(q, slot, &class))
 		return refuse(a, CAUSE_TABLES, 0);
 	int itself = same_address(&q->source, &q->destination) && !(shape->flags & SHAPE_ASKS_ITSELF);
@@ -193,28 +226,14 @@ static __always_inline void judge(const struct question *q, const struct control
 
 	if (egress) {
 		__u32 subject = itself || to_node ? source.identity->egress_exempt : source.identity->egress;
-		__u32 *found = cell(shape, subject, destination.identity->column, class);
 
-		if (!found)
-			return refuse(a, CAUSE_TABLES, 0);
-		a->reason = *found & CELL_REASON;
-		if (!(*found & CELL_ALLOW))
-			return refuse(a, CAUSE_POLICY, 0);
-		a->cause = CAUSE_POLICY;
+		if (!ask(shape, subject, destination.identity->column, class, 0, spared_source, a))
+			return;
 	}
 	if (ingress) {
 		__u32 subject = itself || from_node ? destination.identity->ingress_exempt : destination.identity->ingress;
-		__u32 *found = cell(shape, subject, source.identity->column, class);
 
-		if (!found)
-			return refuse(a, CAUSE_TABLES, 1);
-		if (egress)
-			count(shape->tallies, a->reason, 0);
-		a->reason = *found & CELL_REASON;
-		a->ingress = 1;
-		if (!(*found & CELL_ALLOW))
-			return refuse(a, CAUSE_POLICY, 1);
-		a->cause = CAUSE_POLICY;
+		ask(shape, subject, source.identity->column, class, 1, spared_destination, a);
 	}
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use policy_core::ids::{Id, NodeId, PodId};
+use policy_core::ids::{Id, NamespaceId, NodeId, PodId};
 use policy_core::model::profile::{EgressServiceView, HostNetworkPods, LocalSnatView};
 use policy_core::model::{Cluster, Family, LabelSet, Name, Node, NodeAddress, NodeAddressKind, PodState, Profile};
+use policy_core::node_program::Options;
 
 /// The same cluster, with what it leaves out made up: a node for pods that have none, addresses for pods and nodes that
 /// have none, out of ranges that nobody uses.
@@ -58,6 +59,13 @@ pub fn as_enforced(profile: &Profile) -> Profile {
         sctp_policy: true,
         ..profile.clone()
     }
+}
+
+/// Audited namespaces: those at the positions of the mask's bits, over and over.
+#[must_use]
+pub fn audit(cluster: &Cluster, mask: u8) -> Options {
+    let audited = |(at, id): (usize, NamespaceId)| (mask >> (at % 8) & 1 == 1).then_some(id);
+    Options { audited: cluster.namespaces.ids().enumerate().filter_map(audited).collect() }
 }
 
 fn addresses(v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) -> impl Iterator<Item = IpAddr> {

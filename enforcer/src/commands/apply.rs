@@ -1,5 +1,6 @@
 //! `portolan-enforcer apply`: enforces what manifests say, for the pods of one node.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use policy_core::analysis::Analysis;
-use policy_core::ids::NodeId;
-use policy_core::node_program::NodeProgram;
+use policy_core::ids::{NamespaceId, NodeId};
+use policy_core::node_program::{NodeProgram, Options};
 
 use crate::commands::PinArgs;
 use crate::datapath::{Capacity, Datapath, Mode};
@@ -31,6 +32,9 @@ pub struct ApplyArgs {
     /// Report what would be dropped and drop nothing
     #[arg(long)]
     pub audit: bool,
+    /// Report what the policies of this namespace's pods would drop, and let it pass; can be repeated
+    #[arg(long, value_name = "NAMESPACE")]
+    pub audit_namespace: Vec<String>,
     /// What becomes of addresses of this node's pods that the manifests do not name
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = UnknownPods::Deny)]
     pub unknown_pods: UnknownPods,
@@ -68,7 +72,8 @@ pub struct Refused(String);
 /// [`Refused`], and what the kernel or the streams said.
 pub fn run(args: &ApplyArgs, analysis: &Analysis, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let node = node(analysis, &args.node)?;
-    let program = NodeProgram::build(analysis, node)?;
+    let options = Options { audited: namespaces(analysis, &args.audit_namespace)? };
+    let program = NodeProgram::build_with(analysis, node, &options)?;
     let pins = args.pins.pins();
     let begun = Instant::now();
     let capacity = Capacity::of(&program);
@@ -134,6 +139,18 @@ fn follow(
         thread::sleep(LOOK);
     }
     Ok(())
+}
+
+fn namespaces(analysis: &Analysis, names: &[String]) -> Result<BTreeSet<NamespaceId>, Refused> {
+    let namespaces = &analysis.cluster.namespaces;
+    let find = |name: &String| {
+        let found = namespaces.iter().find(|(_, namespace)| *namespace.name == **name).map(|(id, _)| id);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = namespaces.values().map(|namespace| &*namespace.name).collect();
+            Refused(format!("there is no namespace `{name}` to audit; the manifests have {}", known.join(", ")))
+        })
+    };
+    names.iter().map(find).collect()
 }
 
 fn node(analysis: &Analysis, name: &str) -> Result<NodeId, Refused> {

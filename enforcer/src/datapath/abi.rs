@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::datapath::btf;
 
 /// `ABI_VERSION`: part of the path of pins.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// `SLOTS`.
 pub const SLOTS: u32 = 2;
 /// `PORTS_PER_PAGE`.
@@ -130,10 +130,12 @@ impl Cause {
 /// `struct tally`: packets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
-    /// Those that passed, also those that would have been dropped if the mode were not audit.
+    /// Those that passed because nothing refused them.
     pub passed: u64,
     /// Those that were dropped.
     pub dropped: u64,
+    /// Those that were refused and passed all the same, because that is audited.
+    pub audited: u64,
 }
 
 /// A layout: its name in C, its size, and its members with their offsets.
@@ -166,7 +168,7 @@ const LAYOUTS: &[Layout] = &[
         ],
     ),
     ("port_page", 2 * PORTS_PER_PAGE, &[("classes", 0)]),
-    ("tally", 16, &[("passed", 0), ("dropped", 8)]),
+    ("tally", 24, &[("passed", 0), ("dropped", 8), ("audited", 16)]),
     (
         "record",
         72,

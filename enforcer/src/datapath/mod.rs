@@ -84,15 +84,16 @@ pub struct Published {
 }
 
 /// Counts of packets, kept by each processor for itself.
-struct Counters(PerCpuArray<MapData, [u64; 2]>);
+struct Counters(PerCpuArray<MapData, [u64; 3]>);
 
 impl Counters {
     /// What all processors have counted there.
     fn at(&self, position: u32) -> io::Result<Tally> {
         let values = self.0.get(&position, 0).map_err(io::Error::other)?;
-        let add = |tally: Tally, [passed, dropped]: &[u64; 2]| Tally {
+        let add = |tally: Tally, [passed, dropped, audited]: &[u64; 3]| Tally {
             passed: tally.passed + passed,
             dropped: tally.dropped + dropped,
+            audited: tally.audited + audited,
         };
         Ok(values.iter().fold(Tally::default(), add))
     }
@@ -231,7 +232,7 @@ impl Datapath {
         let processors = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
         let begin = self.capacity.first_reason(slot);
         let keys: Vec<u8> = (begin..).take(reasons.len()).flat_map(u32::to_ne_bytes).collect();
-        let nothing = vec![0_u8; reasons.len() * processors * size_of::<[u64; 2]>()];
+        let nothing = vec![0_u8; reasons.len() * processors * size_of::<[u64; 3]>()];
         sys::update_batch(self.map("tallies").map_err(failed)?.as_fd(), &keys, &nothing, reasons.len()).map_err(failed)
     }
 

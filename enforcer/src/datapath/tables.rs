@@ -26,7 +26,7 @@ pub struct Capacity {
 }
 
 impl Default for Capacity {
-    /// Room for a node of a middling cluster: 9 MiB of the kernel's memory, and 2 MiB for each processor.
+    /// Room for a node of a middling cluster: 9 MiB of the kernel's memory, and 3 MiB for each processor.
     fn default() -> Self {
         Self { identities: 1 << 15, rows: 1 << 18, cells: 1 << 18, reasons: 1 << 16 }
     }
@@ -124,7 +124,8 @@ fn prefix(net: IpNet) -> Vec<u8> {
 }
 
 fn encode_identity(identity: &Identity) -> Vec<u8> {
-    let flags = if identity.unknown { abi::IDENTITY_UNKNOWN } else { 0 };
+    let unknown = if identity.unknown { abi::IDENTITY_UNKNOWN } else { 0 };
+    let flags = unknown | if identity.audit { abi::IDENTITY_AUDIT } else { 0 };
     let subjects = [identity.ingress.plain, identity.ingress.exempt, identity.egress.plain, identity.egress.exempt];
     let [ingress, ingress_exempt, egress, egress_exempt] = subjects.map(|subject| word(subject.index()));
     abi::words([word(identity.column.index()), ingress, ingress_exempt, egress, egress_exempt, flags])

@@ -9,7 +9,7 @@ use crate::analysis::Analysis;
 use crate::compile::ClassId;
 use crate::compile::ends::{EndKey, Heard, Hearing, Listed, Signature, Subject};
 use crate::compile::interner::Interner;
-use crate::ids::{Id, IdVec, NodeId};
+use crate::ids::{Id, IdVec, NamespaceId, NodeId};
 use crate::model::profile::{EgressServiceView, Exemption, HostNetworkPods, LocalSnatView};
 use crate::model::{AddressSet, Direction, Family, Knob, Outcome, PodState, RuleRef, premise};
 use crate::node_program::{
@@ -33,13 +33,28 @@ impl std::fmt::Display for Unfit {
 
 impl std::error::Error for Unfit {}
 
+/// What an operator asks of a node, beside policies.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// Namespaces whose pods' policies are asked and told of, and refuse nothing.
+    pub audited: BTreeSet<NamespaceId>,
+}
+
 impl NodeProgram {
     /// The program of a node.
     ///
     /// # Errors
+    /// As [`build_with`](Self::build_with).
+    pub fn build(analysis: &Analysis, node: NodeId) -> Result<Self, Unfit> {
+        Self::build_with(analysis, node, &Options::default())
+    }
+
+    /// The program of a node, as an operator wants it.
+    ///
+    /// # Errors
     /// [`Unfit`] when the profile describes another enforcer: policies for pods on the host's network (NP-22),
     /// destinations before translation (NP-23), sources after it (NP-24), or no policies for SCTP (NP-17).
-    pub fn build(analysis: &Analysis, node: NodeId) -> Result<Self, Unfit> {
+    pub fn build_with(analysis: &Analysis, node: NodeId, options: &Options) -> Result<Self, Unfit> {
         let profile = &analysis.profile;
         let mut knobs = Vec::new();
         if profile.hostnetwork_pods == HostNetworkPods::AsPod {
@@ -57,16 +72,33 @@ impl NodeProgram {
         if !knobs.is_empty() {
             return Err(Unfit { knobs });
         }
-        Ok(Builder { analysis, node, identities: Interner::default() }.build())
+        Ok(Builder { analysis, node, options, identities: Interner::default() }.build())
     }
 }
 
-/// An identity before its tables are there: what policies know of it, and whether it is an unknown pod of this node.
-type IdentityKey = (EndKey, bool);
+/// An identity before its tables are there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct IdentityKey {
+    /// What policies know of it.
+    end: EndKey,
+    unknown: bool,
+    audit: bool,
+}
+
+impl IdentityKey {
+    fn of(end: EndKey) -> Self {
+        Self { end, unknown: false, audit: false }
+    }
+
+    fn unknown(end: EndKey) -> Self {
+        Self { unknown: true, ..Self::of(end) }
+    }
+}
 
 struct Builder<'a> {
     analysis: &'a Analysis,
     node: NodeId,
+    options: &'a Options,
     identities: Interner<IdentityId, IdentityKey>,
 }
 
@@ -74,13 +106,14 @@ impl Builder<'_> {
     fn build(mut self) -> NodeProgram {
         let Analysis { cluster, compiled, profile, .. } = self.analysis;
         let blocks = self.blocks();
-        let own_node = Family::ALL.map(|family| self.identities.intern((compiled.host_end(self.node, family), false)));
+        let own_node =
+            Family::ALL.map(|family| self.identities.intern(IdentityKey::of(compiled.host_end(self.node, family))));
         let ends = self.ends();
         let mut tables = Tables::new(self.analysis);
         let local: BTreeSet<ClassId> = ends
             .values()
             .filter(|end| end.local)
-            .filter_map(|end| self.identities.keys().at(end.identity).0.class)
+            .filter_map(|end| self.identities.keys().at(end.identity).end.class)
             .collect();
         let sides: FxHashMap<ClassId, [Side; 2]> = local
             .into_iter()
@@ -88,10 +121,16 @@ impl Builder<'_> {
             .collect();
         tables.divide_ports();
         let mut identities = IdVec::new();
-        for (end, unknown) in self.identities.keys().values() {
+        for IdentityKey { end, unknown, audit } in self.identities.keys().values() {
             let of_class = end.class.and_then(|class| sides.get(&class)).copied();
             let [ingress, egress] = of_class.unwrap_or([Side::open(), Side::open()]);
-            identities.push(Identity { column: tables.column(*end), ingress, egress, unknown: *unknown });
+            identities.push(Identity {
+                column: tables.column(*end),
+                ingress,
+                egress,
+                unknown: *unknown,
+                audit: *audit,
+            });
         }
         let rows = tables.rows_of_subjects();
         let generation = Generation {
@@ -124,18 +163,19 @@ impl Builder<'_> {
                 let Some(address) = pod.address(family) else { continue };
                 let end = compiled.pod_end(id, family);
                 let local = pod.node == Some(self.node);
+                let audit = local && self.options.audited.contains(&pod.namespace);
                 let known = goes.get(&address).copied();
                 let identity = match known {
                     Some(false) if pod.terminating => continue,
-                    Some(false) => self.identities.intern((end, true)),
-                    Some(true) | None => self.identities.intern((end, false)),
+                    Some(false) => self.identities.intern(IdentityKey::unknown(end)),
+                    Some(true) | None => self.identities.intern(IdentityKey { audit, ..IdentityKey::of(end) }),
                 };
                 goes.insert(address, pod.terminating);
                 ends.insert(address, Endpoint { identity, local });
             }
         }
         for (_, address, end) in compiled.host_ends() {
-            let identity = self.identities.intern((end, false));
+            let identity = self.identities.intern(IdentityKey::of(end));
             ends.insert(address, Endpoint { identity, local: false });
         }
         ends
@@ -151,17 +191,21 @@ impl Builder<'_> {
             let parts = compiled.outside_ends(family);
             // What has the first address holds the rest together, as the range of the whole family.
             let holds_first = |(_, set): &&(EndKey, AddressSet)| everything.first().is_some_and(|ip| set.contains(ip));
-            let base = parts.iter().find(holds_first).map(|(end, _)| (*end, false));
+            let base = parts.iter().find(holds_first).map(|(end, _)| IdentityKey::of(*end));
             if let Some(base) = base {
                 let identity = self.identities.intern(base);
                 blocks.extend(everything.nets().into_iter().map(|net| (net, identity)));
             }
             for (end, set) in parts {
-                for (part, unknown) in [(set.difference(&pods), false), (set.intersection(&pods), true)] {
-                    if part.is_empty() || base == Some((end, unknown)) {
+                let parts = [
+                    (set.difference(&pods), IdentityKey::of(end)),
+                    (set.intersection(&pods), IdentityKey::unknown(end)),
+                ];
+                for (part, key) in parts {
+                    if part.is_empty() || base == Some(key) {
                         continue;
                     }
-                    let identity = self.identities.intern((end, unknown));
+                    let identity = self.identities.intern(key);
                     blocks.extend(part.nets().into_iter().map(|net| (net, identity)));
                 }
             }

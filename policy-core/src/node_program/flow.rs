@@ -7,7 +7,7 @@ use crate::analysis::Analysis;
 use crate::ids::NodeId;
 use crate::model::premise::{self, Seen};
 use crate::model::{Family, Flow, Masquerader, Party, Verdict};
-use crate::node_program::{Decision, HostSide, NodeProgram, Packet, Transport, Unfit};
+use crate::node_program::{Decision, HostSide, NodeProgram, Options, Packet, Transport, Unfit};
 
 /// The programs of all nodes of a cluster.
 #[derive(Clone, Debug)]
@@ -44,8 +44,16 @@ impl NodePrograms {
     /// # Errors
     /// [`Unfit`] as [`NodeProgram::build`].
     pub fn build(analysis: &Analysis) -> Result<Self, Unfit> {
+        Self::build_with(analysis, &Options::default())
+    }
+
+    /// Builds them all, as an operator wants them.
+    ///
+    /// # Errors
+    /// [`Unfit`] as [`NodeProgram::build_with`].
+    pub fn build_with(analysis: &Analysis, options: &Options) -> Result<Self, Unfit> {
         let nodes = analysis.cluster.nodes.ids();
-        let programs = nodes.map(|node| Ok((node, NodeProgram::build(analysis, node)?)));
+        let programs = nodes.map(|node| Ok((node, NodeProgram::build_with(analysis, node, options)?)));
         Ok(Self { programs: programs.collect::<Result<_, _>>()? })
     }
 
@@ -65,7 +73,7 @@ impl NodePrograms {
         let mut verdict = Verdict::Allowed;
         for (node, packet) in &packets {
             match self.programs.get(node).map(|program| program.judge(packet, false)) {
-                None | Some(Decision::Pass) => {}
+                None | Some(Decision::Pass | Decision::WouldDrop(..)) => {}
                 Some(Decision::Drop(..)) => verdict = Verdict::Denied,
                 Some(Decision::Unknown(_)) => return Err(Unaskable::UnknownPod),
             }

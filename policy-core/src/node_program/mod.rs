@@ -24,7 +24,7 @@ use ipnet::IpNet;
 use crate::ids::{Id, IdVec};
 use crate::model::Name;
 
-pub use build::Unfit;
+pub use build::{Options, Unfit};
 pub use flow::{NodePrograms, Unaskable};
 pub use packet::{Decision, HostSide, Packet, Transport};
 pub use ports::{PortClass, PortClasses};
@@ -109,6 +109,8 @@ pub struct Identity {
     pub egress: Side,
     /// An address of this node's pods of which nothing is known: not let through, unless the operator says so.
     pub unknown: bool,
+    /// A pod of this node whose namespace is audited: what its own policies refuse passes all the same, and is told.
+    pub audit: bool,
 }
 
 /// The policies of an end for one direction.

@@ -45,10 +45,21 @@ pub enum HostSide {
 pub enum Decision {
     /// It passes.
     Pass,
+    /// It passes, though the policies of an end refuse it, because that end's namespace is audited. If both ends are such,
+    /// the source's.
+    WouldDrop(Direction, ReasonId),
     /// It is dropped by the policies of one end.
     Drop(Direction, ReasonId),
     /// It is dropped because the end of this direction has an address of this node's pods that is not known yet.
     Unknown(Direction),
+}
+
+impl Decision {
+    /// Whether the packet passes.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Pass | Self::WouldDrop(..))
+    }
 }
 
 impl NodeProgram {
@@ -72,6 +83,7 @@ impl NodeProgram {
         }
         let itself = packet.source == packet.destination && !generation.asks_itself;
         let class = generation.ports.class(packet.transport);
+        let mut decision = Decision::Pass;
         for (direction, (identity, local), side) in ends {
             if !local || packet.host == side {
                 continue;
@@ -85,13 +97,19 @@ impl NodeProgram {
             };
             let subject = if itself || with_node { own.exempt } else { own.plain };
             match generation.cell(subject, &other, class.index()) {
-                Some(cell) if !cell.allow => return Decision::Drop(direction, cell.reason),
-                Some(_) => {}
+                Some(cell) if cell.allow => {}
+                // The other end is asked as well: what it refuses is dropped.
+                Some(cell) if identity.audit => {
+                    if decision == Decision::Pass {
+                        decision = Decision::WouldDrop(direction, cell.reason);
+                    }
+                }
+                Some(cell) => return Decision::Drop(direction, cell.reason),
                 // The tables do not hold together: nothing passes.
                 None => return Decision::Unknown(direction),
             }
         }
-        Decision::Pass
+        decision
     }
 
     /// Whom an address stands for, and whether it is a pod of this node; `None` when the tables do not hold together.

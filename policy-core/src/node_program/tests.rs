@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::analysis::Analysis;
 use crate::ids::{Id as _, NodeId};
 use crate::model::{Direction, Profile, Protocol};
-use crate::node_program::{Decision, HostSide, NodeProgram, Packet, Reason, Transport};
+use crate::node_program::{Decision, HostSide, NodeProgram, Options, Packet, Reason, Transport};
 use crate::testing::cluster;
 
 const BASE: &str = "\
@@ -28,8 +28,14 @@ fn web(ports: &str) -> String {
 }
 
 fn program(objects: &[&str]) -> NodeProgram {
+    audited(objects, &[])
+}
+
+fn audited(objects: &[&str], namespaces: &[&str]) -> NodeProgram {
     let analysis = Analysis::new(cluster(BASE, objects), Profile::preset("portolan").unwrap());
-    NodeProgram::build(&analysis, NodeId::from_index(0)).unwrap()
+    let audited = analysis.cluster.namespaces.iter().filter(|(_, namespace)| namespaces.contains(&&*namespace.name));
+    let options = Options { audited: audited.map(|(id, _)| id).collect() };
+    NodeProgram::build_with(&analysis, NodeId::from_index(0), &options).unwrap()
 }
 
 fn packet(source: &str, destination: &str, transport: Transport) -> Packet {
@@ -128,4 +134,44 @@ fn an_address_that_two_pods_claim_is_that_of_the_one_that_stays() {
     assert_eq!(contested.judge(&tcp(CLI, WEB, 80), false), Decision::Unknown(Direction::Egress));
     let going = twin("going", ", deletionTimestamp: \"2026-01-01T00:00:00Z\"").replace("app: cli", "app: new");
     assert_eq!(program(&[&web(""), &going]).judge(&tcp(CLI, WEB, 80), false), Decision::Pass);
+}
+
+#[test]
+fn the_policies_of_an_audited_end_refuse_nothing_and_those_of_the_other_end_do() {
+    let other = "\
+{apiVersion: v1, kind: Pod, metadata: {name: z, namespace: z}, spec: {nodeName: n1, containers: [{name: c}]}, \
+status: {phase: Running, podIP: 10.1.1.9, podIPs: [{ip: 10.1.1.9}]}}";
+    let closed = |namespace: &str| {
+        format!(
+            "{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: closed, namespace: {namespace}}}, \
+             spec: {{podSelector: {{}}, policyTypes: [Ingress, Egress]}}}}"
+        )
+    };
+    let (x, z) = (closed("x"), closed("z"));
+    let both = [other, &x, &z];
+    let from_x = |program: &NodeProgram| program.judge(&tcp(WEB, "10.1.1.9", 80), false);
+    let why = |program: &NodeProgram, decision| match decision {
+        Decision::WouldDrop(direction, id) | Decision::Drop(direction, id) => {
+            (direction, program.generation.reasons.at(id).clone())
+        }
+        other => panic!("{other:?}"),
+    };
+    let refused_by = |namespace: &str| Reason::Isolated(vec![format!("{namespace}/closed").into()]);
+    let none = audited(&both, &[]);
+    assert!(matches!(from_x(&none), Decision::Drop(Direction::Egress, _)));
+    // The source's policies are not carried out; the destination's are.
+    let source = audited(&both, &["x"]);
+    assert!(matches!(from_x(&source), Decision::Drop(..)));
+    assert_eq!(why(&source, from_x(&source)), (Direction::Ingress, refused_by("z")));
+    let destination = audited(&both, &["z"]);
+    assert!(matches!(from_x(&destination), Decision::Drop(Direction::Egress, _)));
+    let all = audited(&both, &["x", "z"]);
+    assert!(matches!(from_x(&all), Decision::WouldDrop(..)) && from_x(&all).passes());
+    assert_eq!(why(&all, from_x(&all)), (Direction::Egress, refused_by("x")));
+    // Only the destination refuses.
+    let open = audited(&[other, &z], &["z"]);
+    assert_eq!(why(&open, from_x(&open)), (Direction::Ingress, refused_by("z")));
+    assert!(from_x(&open).passes());
+    // Nobody knows whose the address is: it is not in the namespace.
+    assert_eq!(all.judge(&tcp("10.1.1.77", WEB, 80), false), Decision::Unknown(Direction::Egress));
 }

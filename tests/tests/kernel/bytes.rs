@@ -11,6 +11,7 @@ use proptest::sample::Index;
 use tests::frame::frame;
 use tests::pipeline::load;
 use tests::property::check;
+use tests::settled::audit;
 
 /// One node, two pods, and nothing gets to them or away from them.
 const CLOSED: &str = "\
@@ -32,12 +33,18 @@ const OPEN: &str = "\
 const ETHERNET: usize = 14;
 
 fn datapath(text: &str) -> Datapath {
+    with_audited(text, 0)
+}
+
+/// `audited` is a mask of namespaces.
+fn with_audited(text: &str, audited: u8) -> Datapath {
     let loaded = load([("closed.yaml".to_owned(), text.to_owned())]);
     assert_eq!(loaded.errors().count(), 0);
     let analysis = Analysis::new(loaded.cluster, Profile::preset("portolan").unwrap());
     let node = analysis.cluster.nodes.ids().next().unwrap();
     let mut datapath = Datapath::load(Capacity::default()).unwrap();
-    datapath.publish(&NodeProgram::build(&analysis, node).unwrap()).unwrap();
+    let options = audit(&analysis.cluster, audited);
+    datapath.publish(&NodeProgram::build_with(&analysis, node, &options).unwrap()).unwrap();
     datapath
 }
 
@@ -164,6 +171,27 @@ fn options_of_ipv4_are_stepped_over_and_routes_in_them_refused() {
         assert!(!passes(80, &options), "{options:?}");
     }
     assert!(dropped(&datapath, Cause::Malformed) >= 2);
+}
+
+#[test]
+#[ignore = "loads a program into the kernel: needs root; ./test runs it"]
+fn what_cannot_be_read_passes_only_where_every_pod_that_it_names_is_audited() {
+    let other = "\
+---
+{apiVersion: v1, kind: Pod, metadata: {name: c, namespace: z}, spec: {nodeName: n1, containers: [{name: c}]}, status: {phase: Running, podIP: 10.1.1.3, podIPs: [{ip: 10.1.1.3}]}}
+";
+    // The namespaces in order: x, z.
+    for (audited, passing) in [(0b00, [false; 3]), (0b01, [true, false, false]), (0b11, [true; 3])] {
+        let datapath = with_audited(&format!("{CLOSED}{other}"), audited);
+        let ends = [("10.1.1.1", "10.1.1.2"), ("10.1.1.1", "10.1.1.3"), ("203.0.113.7", "10.1.1.3")];
+        for ((source, destination), passes) in ends.into_iter().zip(passing) {
+            let mut frame = tcp(source, destination, 80);
+            frame.truncate(ETHERNET + 20 + 4);
+            let (passed, _) = datapath.test(&frame, Hook::PostRouting, 1).unwrap();
+            assert_eq!(passed, passes, "{source} {destination} {audited:b}");
+        }
+        assert_eq!(dropped(&datapath, Cause::Truncated), passing.iter().filter(|passes| !**passes).count() as u64);
+    }
 }
 
 /// A frame with extension headers between the IPv6 header and a protocol: `(kind, bytes)`, of which the first is filled in.

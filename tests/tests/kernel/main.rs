@@ -9,17 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bytes::the_long_way;
-use enforcer::datapath::{Capacity, Datapath};
+use enforcer::datapath::{Capacity, Cause, Datapath};
 use fixtures::strategy::{Case, case, tiered_case};
 use policy_core::analysis::Analysis;
 use policy_core::model::{Family, Judge, Protocol, Verdict};
 use policy_core::node_program::{Decision, HostSide, NodeProgram, NodePrograms, Packet, Transport};
 use policy_core::spec::Spec;
+use proptest::prelude::any;
 use proptest::prop_assert_eq;
 use proptest::strategy::Strategy;
 use tests::frame::{frame, hook, passes};
 use tests::property::{cases, check};
-use tests::settled::{as_enforced, settled};
+use tests::settled::{as_enforced, audit, settled};
 
 /// The kernel's program; a kernel that does not take it fails the test.
 fn datapath() -> Datapath {
@@ -61,24 +62,38 @@ fn grid(program: &NodeProgram) -> Vec<Packet> {
     packets.into_iter().step_by(stride).collect()
 }
 
+/// How many packets policies have refused in vain.
+fn audits(datapath: &Datapath) -> u64 {
+    datapath
+        .causes()
+        .unwrap()
+        .into_iter()
+        .filter(|(cause, _)| *cause == Cause::Policy)
+        .map(|(_, tally)| tally.audited)
+        .sum()
+}
+
 fn agree<S: Strategy<Value = Case>>(usual: u32, strategy: &S) {
     let datapath = RefCell::new(datapath());
     let asked = Cell::new(0_u64);
     let counts: RefCell<BTreeMap<bool, u64>> = RefCell::default();
-    check(usual, strategy, |case| {
+    let spared = Cell::new(0_u64);
+    check(usual, &(strategy, any::<u8>(), any::<u8>()), |(case, some, others)| {
         let profile = as_enforced(&case.profile);
         let analysis = Analysis::new(settled(case.cluster.clone()), profile.clone());
         let spec = Spec::new(&analysis.cluster, &profile);
         let programs = NodePrograms::build(&analysis).unwrap();
+        let audited = NodePrograms::build_with(&analysis, &audit(&analysis.cluster, some & others)).unwrap();
         let mut datapath = datapath.borrow_mut();
         for node in analysis.cluster.nodes.ids() {
-            let program = programs.get(node).unwrap();
+            let program = audited.get(node).unwrap();
             datapath.publish(program).unwrap();
+            let (told, mut would_drop) = (audits(&datapath), 0);
             for packet in grid(program) {
                 let wanted = program.judge(&packet, false);
                 prop_assert_eq!(
                     passes(&datapath, &packet).unwrap(),
-                    wanted == Decision::Pass,
+                    wanted.passes(),
                     "{:?} {:?} {:?}",
                     packet,
                     wanted,
@@ -86,10 +101,15 @@ fn agree<S: Strategy<Value = Case>>(usual: u32, strategy: &S) {
                 );
                 let frame = the_long_way(frame(&packet));
                 let (passed, _) = datapath.test(&frame, hook(packet.host), 1).unwrap();
-                prop_assert_eq!(passed, wanted == Decision::Pass, "the long way: {:?} {:?}", packet, wanted);
-                *counts.borrow_mut().entry(wanted == Decision::Pass).or_default() += 1;
+                prop_assert_eq!(passed, wanted.passes(), "the long way: {:?} {:?}", packet, wanted);
+                // By both ways.
+                would_drop += if matches!(wanted, Decision::WouldDrop(..)) { 2 } else { 0 };
+                *counts.borrow_mut().entry(wanted.passes()).or_default() += 1;
                 asked.set(asked.get() + 1);
             }
+            prop_assert_eq!(audits(&datapath) - told, would_drop);
+            spared.set(spared.get() + would_drop);
+            datapath.publish(programs.get(node).unwrap()).unwrap();
             for flow in &case.flows {
                 // What one node alone decides must be what the reference says.
                 let Ok(packets) = programs.packets(&analysis, flow) else { continue };
@@ -108,6 +128,7 @@ fn agree<S: Strategy<Value = Case>>(usual: u32, strategy: &S) {
     });
     // Both tests together ask 100,000 questions and more.
     assert!(cases(usual) < usual || asked.get() >= 50_000, "only {} questions", asked.get());
+    assert!(spared.get() >= 1_000, "only {} packets of audited ends were refused", spared.get());
     let counts = counts.into_inner();
     for passed in [true, false] {
         assert!(counts.get(&passed).copied().unwrap_or_default() * 5 >= counts.values().sum(), "{counts:?}");

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use fixtures::strategy::{Case, case, tiered_case};
 use policy_core::analysis::Analysis;
 use policy_core::ids::{Id as _, PodId};
-use policy_core::model::{Cluster, Judge, PodState, Profile, Protocol, Verdict};
+use policy_core::model::{Cluster, End, Judge, Outcome, Party, PodState, Profile, Protocol, Verdict};
 use policy_core::node_program::{HostSide, Installed, MapOp, NodeProgram, NodePrograms, Packet, Transport};
 use policy_core::spec::Spec;
 use proptest::prelude::any;
@@ -15,11 +15,12 @@ use proptest::prop_assert_eq;
 use proptest::sample::Index;
 use proptest::strategy::Strategy;
 use tests::property::check;
-use tests::settled::{as_enforced, settled};
+use tests::settled::{as_enforced, audit, settled};
 
 fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {
     let counts: RefCell<BTreeMap<Option<Verdict>, u64>> = RefCell::default();
-    check(usual, cases, |case| {
+    let spared = RefCell::new([0_u64; 2]);
+    check(usual, &(cases, any::<u8>()), |(case, audited)| {
         let profile = as_enforced(&case.profile);
         let cluster = settled(case.cluster.clone());
         let analysis = Analysis::new(cluster, profile.clone());
@@ -40,8 +41,26 @@ fn agree<S: Strategy<Value = Case>>(usual: u32, cases: &S) {
                 _ => prop_assert_eq!(verdict, Verdict::Denied, "{:?}: {:?}", flow, wanted),
             }
         }
+        // The same with audited namespaces: their pods' policies refuse nothing, those of the others do.
+        let options = audit(&analysis.cluster, audited);
+        let programs = NodePrograms::build_with(&analysis, &options).unwrap();
+        for flow in &case.flows {
+            let Ok(verdict) = programs.judge(&analysis, flow) else { continue };
+            let wanted = spec.judge(flow);
+            let admits = |party: Party, end: &End| {
+                let is_audited = matches!(party, Party::Pod(pod) if options.audited.contains(&analysis.cluster.pods.at(pod).namespace));
+                end.outcome == Outcome::Allowed || is_audited
+            };
+            let passes = admits(flow.source, &wanted.egress) && admits(flow.destination, &wanted.ingress);
+            prop_assert_eq!(verdict == Verdict::Allowed, passes, "{:?} {:?}: {:?}", options, flow, wanted);
+            if wanted.verdict == Verdict::Denied {
+                spared.borrow_mut()[usize::from(passes)] += 1;
+            }
+        }
         Ok(())
     });
+    let spared = spared.into_inner();
+    assert!(spared.iter().all(|count| *count >= 50), "refused flows that stay refused, and that pass: {spared:?}");
     let counts = counts.into_inner();
     let total: u64 = counts.values().sum();
     for verdict in [Verdict::Allowed, Verdict::Denied] {
@@ -81,11 +100,13 @@ fn packets(programs: &[&NodeProgram]) -> Vec<Packet> {
 fn every_step_of_a_reconciliation_judges_as_before_or_as_after() {
     let switched = RefCell::new(0_u32);
     let in_place = RefCell::new(0_u32);
-    check(40, &(case(1), case(1), case(1), any::<Index>()), |(a, b, c, drop)| {
-        let program = |cluster: Cluster| {
+    check(40, &(case(1), case(1), case(1), any::<Index>(), any::<u8>()), |(a, b, c, drop, audited)| {
+        let program = |(at, cluster): (u8, Cluster)| {
             let analysis = Analysis::new(settled(cluster), Profile::preset("portolan").unwrap());
             let first = analysis.cluster.nodes.ids().next().unwrap();
-            NodeProgram::build(&analysis, first).unwrap()
+            // Other namespaces each time, and the same for the two that differ by one pod.
+            NodeProgram::build_with(&analysis, first, &audit(&analysis.cluster, audited.rotate_left(u32::from(at))))
+                .unwrap()
         };
         // Unlike clusters, and one that lacks a single pod of the one before.
         let mut fewer = c.cluster.clone();
@@ -93,7 +114,14 @@ fn every_step_of_a_reconciliation_judges_as_before_or_as_after() {
         if pods > 0 {
             fewer.pods.at_mut(PodId::from_index(drop.index(pods))).state = PodState::Finished;
         }
-        let wanted = [a.cluster.clone(), b.cluster.clone(), c.cluster.clone(), fewer, a.cluster.clone()].map(program);
+        let wanted = [
+            (0, a.cluster.clone()),
+            (1, b.cluster.clone()),
+            (2, c.cluster.clone()),
+            (2, fewer),
+            (0, a.cluster.clone()),
+        ]
+        .map(program);
         let mut installed = Installed::default();
         let mut before: Option<&NodeProgram> = None;
         for program in &wanted {

@@ -38,8 +38,13 @@ impl Workplace {
 
     /// The stage's manifests with these policies, as a file.
     pub(crate) fn manifests(&self, policies: &str) -> String {
+        self.write(&(ground() + &pods() + policies))
+    }
+
+    /// These manifests as a file.
+    pub(crate) fn write(&self, manifests: &str) -> String {
         let path = self.manifests.path().join("cluster.yaml");
-        fs::write(&path, ground() + &pods() + policies).unwrap();
+        fs::write(&path, manifests).unwrap();
         path.to_str().unwrap().to_owned()
     }
 }

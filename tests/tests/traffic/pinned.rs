@@ -7,7 +7,7 @@ use policy_core::model::Protocol::{Tcp, Udp};
 use tests::netns::{Dial, Place};
 
 use super::agent::{Agent, Workplace, kill_after, run, run_well};
-use super::stage::{BOTH, DB, FAR, NEAR, ONE, Stage, V, WEB, at, policy, within};
+use super::stage::{BOTH, DB, FAR, NEAR, ONE, Stage, V, WEB, at, cut_off, ground, pods, policy, within};
 use super::stream::Streams;
 
 fn admit(app: &str) -> String {
@@ -47,6 +47,42 @@ fn audit_reports_and_drops_nothing() {
         drop(agent);
         // It sat at the hooks for as long as it lived.
         stage.expect(&grid(&[NEAR, FAR, DB], &[]));
+    });
+}
+
+#[test]
+#[ignore = "makes network namespaces and sends packets: needs root; ./test runs it"]
+fn an_audited_namespace_drops_nothing_and_the_others_do() {
+    within(90, || {
+        let (stage, place) = (Stage::bare(false), Workplace::new());
+        // `near` is in a namespace of its own, and both namespaces admit nothing.
+        let pods = pods().replace("{name: near, namespace: shop", "{name: near, namespace: trial");
+        let trial = "{apiVersion: v1, kind: Namespace, metadata: {name: trial}}\n---\n";
+        let closed = cut_off("web") + &cut_off("near").replace("namespace: shop", "namespace: trial");
+        let manifests = place.write(&(ground() + trial + &pods + &closed));
+        let dials = |to: Place| BOTH.map(|family| Stage::dial(FAR, at(to, family, 80), Tcp));
+        let between = BOTH.map(|family| Stage::dial(NEAR, at(WEB, family, 80), Tcp));
+        let audited = ["--audit-namespace", "trial", "--pins", place.pins()];
+        let agent = Agent::start(&stage, ONE, &manifests, &audited);
+        let open = dials(NEAR).map(|dial| (dial, true));
+        // What `near` may not send it sends, but `web` takes nothing.
+        let closed: Vec<_> = dials(WEB).into_iter().chain(between).map(|dial| (dial, false)).collect();
+        stage.expect(&[open.to_vec(), closed].concat());
+        let line = agent.wait_for("would drop shop/far -> trial/near TCP 80");
+        assert!(line.contains("trial/near is isolated for ingress by trial/cut-off-near"), "{line}");
+        let line = agent.wait_for("trial/near -> shop/web TCP 80");
+        assert!(line.starts_with("drop") && line.contains("for ingress by shop/cut-off-web"), "{line}");
+        drop(agent);
+
+        let agent = Agent::start(&stage, ONE, &manifests, &["--pins", place.pins()]);
+        stage.expect(&dials(NEAR).map(|dial| (dial, false)));
+        drop(agent);
+        let arguments =
+            ["apply", "--node", "one", "-f", &manifests, "--audit-namespace", "shpo", "--pins", place.pins()];
+        let refused = run(&stage, ONE, &arguments);
+        let why = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(why.contains("there is no namespace `shpo`") && why.contains("shop, trial"), "{why}");
     });
 }
 
