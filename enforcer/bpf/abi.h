@@ -101,6 +101,17 @@ struct tally {
 	__u64 audited;
 };
 
+/* What numbers in a slot's tables mean: for those who read counters. Packets do not look at it. */
+struct legend {
+	/* Of the words of all reasons. */
+	__u64 fingerprint;
+	/* How many elements are in use. */
+	__u32 identities;
+	__u32 rows;
+	__u32 cells;
+	__u32 reasons;
+};
+
 /* Why a packet passes or not before, or in place of, a cell. The order is that of `causes` in abi.rs. */
 enum cause {
 	/* A cell says so. */

@@ -70,6 +70,7 @@ SLOTTED(rows, BPF_MAP_TYPE_ARRAY, 1, __u32);
 SLOTTED(cells, BPF_MAP_TYPE_ARRAY, 1, __u32);
 SLOTTED(ports, BPF_MAP_TYPE_ARRAY, SLOTS *PORT_PAGES, struct port_page);
 SLOTTED(shapes, BPF_MAP_TYPE_ARRAY, SLOTS, struct shape);
+SLOTTED(legend, BPF_MAP_TYPE_ARRAY, SLOTS, struct legend);
 SLOTTED(tallies, BPF_MAP_TYPE_PERCPU_ARRAY, 1, struct tally);
 
 /* No table: it makes the compiler describe every layout, for the loader to compare with its own. It is never made. */
@@ -81,6 +82,7 @@ struct layouts {
 	struct shape shape;
 	struct port_page port_page;
 	struct tally tally;
+	struct legend legend;
 	struct record record;
 };
 

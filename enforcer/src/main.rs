@@ -5,8 +5,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use enforcer::commands::{PinArgs, apply, cleanup, status};
+use clap::{Parser, Subcommand};
+use enforcer::commands::{Output, PinArgs, apply, cleanup, status, top};
 use enforcer::facts::Facts;
 use enforcer::preflight::Preflight;
 use enforcer::report;
@@ -44,26 +44,29 @@ enum Command {
         #[command(flatten)]
         input: Box<Options>,
     },
-    /// Show what is pinned and what became of packets.
+    /// Show what is pinned and what became of packets, by policy.
     ///
     /// Exit status: 0 something is pinned, 1 nothing is, 2 could not run.
     Status {
+        /// How to write it
+        #[arg(short, long, visible_alias = "format", value_enum, default_value_t = Output::Text)]
+        output: Output,
         #[command(flatten)]
         pins: PinArgs,
+    },
+    /// Show which policies packets meet just now.
+    ///
+    /// On a terminal it is written anew after each interval, with the busiest policies first; in a pipe it is written once,
+    /// after one interval, if `--seconds` says nothing else. Exit status: 0 something is pinned, 1 nothing is, 2 could not run.
+    Top {
+        #[command(flatten)]
+        top: top::TopArgs,
     },
     /// Take everything that was pinned out of the kernel.
     Cleanup {
         #[command(flatten)]
         pins: PinArgs,
     },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Output {
-    /// An aligned table.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 fn main() -> ExitCode {
@@ -107,7 +110,8 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             }
             true
         }
-        Command::Status { pins } => status::run(&pins, &mut out)?,
+        Command::Status { output, pins } => status::run(&pins, output, &mut out)?,
+        Command::Top { top } => top::run(&top, std::io::stdout().is_terminal(), &mut out)?,
         Command::Cleanup { pins } => {
             cleanup::run(&pins, &mut out)?;
             true

@@ -18,6 +18,7 @@ use crate::commands::PinArgs;
 use crate::datapath::{Capacity, Datapath, Mode};
 use crate::facts::Facts;
 use crate::preflight::{Preflight, Status};
+use crate::reasons::Told;
 use crate::words::Words;
 
 /// How often records are looked for.
@@ -84,6 +85,13 @@ pub fn run(args: &ApplyArgs, analysis: &Analysis, out: &mut impl Write) -> Resul
         unknown_pods_pass: args.unknown_pods == UnknownPods::Allow,
         log_allowed: args.log_allowed,
     })?;
+    if args.detach {
+        // Before the tables: others look counters up while they are switched.
+        let kept = datapath.fingerprints().and_then(|in_use| args.pins.reasons().keep(Told::all(&program), &in_use));
+        if let Err(error) = kept {
+            writeln!(out, "warning: `status` and `top` will not know policies: {}: {error}", args.pins.run.display())?;
+        }
+    }
     let published = datapath.publish(&program)?;
     datapath.attach()?;
     for check in Preflight::of(&Facts::read(Path::new("/"))?).checks {

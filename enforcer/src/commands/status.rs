@@ -1,32 +1,36 @@
 //! `portolan-enforcer status`: what is pinned, and what it has done.
 
-use std::io::{self, Write};
+use std::error::Error;
+use std::io::Write;
 
-use crate::commands::PinArgs;
-use crate::datapath::{Capacity, Datapath};
+use crate::commands::{Output, PinArgs};
+use crate::counters::{STATUS, Status, by_policy};
+use crate::datapath::Seen;
 
-/// Prints what is pinned, and what became of packets so far.
+/// Prints what is pinned, and what became of packets so far. Whether something is pinned.
 ///
 /// # Errors
 /// What the kernel or the stream said.
-pub fn run(args: &PinArgs, out: &mut impl Write) -> Result<bool, Box<dyn std::error::Error>> {
-    let pins = args.pins();
-    if !pins.exist() {
-        writeln!(out, "nothing is pinned below {}: nothing is enforced by a pinned program", args.pins.display())?;
+pub fn run(args: &PinArgs, output: Output, out: &mut impl Write) -> Result<bool, Box<dyn Error>> {
+    let Some(seen) = Seen::open(&args.pins())? else {
+        args.nothing(output, STATUS, out)?;
         return Ok(false);
-    }
-    let seen = Datapath::adopt(&pins, Capacity::default())?;
-    writeln!(out, "pinned below {}", args.pins.display())?;
-    table(out, &seen)?;
+    };
+    let counts = seen.counts()?;
+    let reasons = args.reasons().find(counts.fingerprint)?;
+    let status = Status {
+        pins: args.pins.display().to_string(),
+        mode: seen.mode()?,
+        hooks: seen.hooks()?,
+        program: seen.program()?,
+        tables: seen.tables()?,
+        policies: by_policy(&counts, reasons.as_deref()),
+        causes: counts.causes,
+    };
+    let text = match output {
+        Output::Text => status.text(),
+        Output::Json => status.json()?,
+    };
+    out.write_all(text.as_bytes())?;
     Ok(true)
-}
-
-fn table(out: &mut impl Write, datapath: &Datapath) -> io::Result<()> {
-    writeln!(out, "{:<20} {:>12} {:>12}", "cause", "passed", "dropped")?;
-    for (cause, tally) in datapath.causes()? {
-        if tally.passed + tally.dropped > 0 {
-            writeln!(out, "{:<20} {:>12} {:>12}", cause.as_str(), tally.passed, tally.dropped)?;
-        }
-    }
-    Ok(())
 }

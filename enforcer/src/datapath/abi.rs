@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::AddAssign;
 
 use crate::datapath::btf;
 
@@ -138,6 +139,32 @@ pub struct Tally {
     pub audited: u64,
 }
 
+impl Tally {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.passed + self.dropped + self.audited
+    }
+
+    /// What has come since; nothing where counters have been set back.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            passed: self.passed.saturating_sub(before.passed),
+            dropped: self.dropped.saturating_sub(before.dropped),
+            audited: self.audited.saturating_sub(before.audited),
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.dropped += other.dropped;
+        self.audited += other.audited;
+    }
+}
+
 /// A layout: its name in C, its size, and its members with their offsets.
 type Layout = (&'static str, usize, &'static [(&'static str, usize)]);
 
@@ -169,6 +196,7 @@ const LAYOUTS: &[Layout] = &[
     ),
     ("port_page", 2 * PORTS_PER_PAGE, &[("classes", 0)]),
     ("tally", 24, &[("passed", 0), ("dropped", 8), ("audited", 16)]),
+    ("legend", 24, &[("fingerprint", 0), ("identities", 8), ("rows", 12), ("cells", 16), ("reasons", 20)]),
     (
         "record",
         72,

@@ -3,25 +3,29 @@
 pub mod abi;
 mod btf;
 mod events;
+mod legend;
 mod object;
 mod pins;
+mod seen;
 mod sys;
 mod tables;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use aya::maps::{Map, MapData, PerCpuArray};
-use policy_core::ids::Id as _;
-use policy_core::node_program::{Installed, MapOp, NodeProgram, Reason, ReasonId, Slot, Step};
+use policy_core::node_program::{Installed, MapOp, NodeProgram, Reason, Slot, Step};
 
 pub use abi::{Cause, Tally};
 pub use events::{Events, Record};
 pub use object::LoadError;
 pub use pins::Pins;
+pub use seen::{CountsSeen, HookSeen, ProgramSeen, Seen, TableSeen};
 pub use tables::{Capacity, TooLarge};
 
+use legend::Legend;
 use object::{Declared, Embedded};
 use sys::MapSpec;
 use tables::{GROWING, Write, encode, sizes, slot_number};
@@ -87,15 +91,19 @@ pub struct Published {
 struct Counters(PerCpuArray<MapData, [u64; 3]>);
 
 impl Counters {
+    fn of(map: BorrowedFd<'_>) -> io::Result<Self> {
+        let map = MapData::from_fd(map.try_clone_to_owned()?).map_err(io::Error::other)?;
+        Ok(Self(Map::PerCpuArray(map).try_into().map_err(io::Error::other)?))
+    }
+
     /// What all processors have counted there.
     fn at(&self, position: u32) -> io::Result<Tally> {
         let values = self.0.get(&position, 0).map_err(io::Error::other)?;
-        let add = |tally: Tally, [passed, dropped, audited]: &[u64; 3]| Tally {
-            passed: tally.passed + passed,
-            dropped: tally.dropped + dropped,
-            audited: tally.audited + audited,
-        };
-        Ok(values.iter().fold(Tally::default(), add))
+        let mut sum = Tally::default();
+        for [passed, dropped, audited] in values.iter().copied() {
+            sum += Tally { passed, dropped, audited };
+        }
+        Ok(sum)
     }
 }
 
@@ -189,6 +197,7 @@ impl Datapath {
     pub fn publish(&mut self, wanted: &NodeProgram) -> Result<Published, PublishError> {
         let needed = sizes(wanted, self.capacity, MOST)?;
         let fits = self.installed.current().is_some_and(|current| self.fits(current, needed));
+        let legend = Legend::of(wanted);
         let steps = match self.installed.in_place(wanted).filter(|_| fits) {
             Some(steps) => steps,
             None => {
@@ -199,11 +208,20 @@ impl Datapath {
                     self.make_room(idle, needed)?;
                     self.installed.forget(idle);
                 }
-                self.forget_tallies(idle, wanted)?;
+                self.write_legend(idle, legend, wanted.generation.reasons.len())?;
                 self.installed.by_switch(wanted)
             }
         };
         self.carry_out(&steps, wanted)
+    }
+
+    /// What the reasons in the two slots are known by, in no order; see [`crate::reasons`].
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn fingerprints(&self) -> io::Result<[u64; 2]> {
+        let [a, b] = Slot::ALL.map(|slot| Legend::read(self.map("legend")?.as_fd(), slot));
+        Ok([a?.fingerprint, b?.fingerprint])
     }
 
     /// Sets what an operator sets, at once.
@@ -222,18 +240,22 @@ impl Datapath {
             .all(|(table, needed)| self.slots.get(&(slot, *table)).is_some_and(|table| table.capacity >= needed))
     }
 
-    /// What was counted for the reasons that a slot had before, if it gets others.
-    fn forget_tallies(&self, slot: Slot, wanted: &NodeProgram) -> Result<(), PublishError> {
-        let reasons = &wanted.generation.reasons;
-        if self.installed.program(slot).is_some_and(|held| held.generation.reasons == *reasons) {
-            return Ok(());
-        }
+    /// Says what a slot's numbers will mean. What was counted for the reasons that it had before is forgotten, if it gets
+    /// others: whoever reads it meanwhile is told that nothing is known of the slot.
+    fn write_legend(&self, slot: Slot, legend: Legend, reasons: usize) -> Result<(), PublishError> {
+        let of_legend = |error| PublishError::Table { table: "legend", error };
         let failed = |error| PublishError::Table { table: "tallies", error };
-        let processors = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
-        let begin = self.capacity.first_reason(slot);
-        let keys: Vec<u8> = (begin..).take(reasons.len()).flat_map(u32::to_ne_bytes).collect();
-        let nothing = vec![0_u8; reasons.len() * processors * size_of::<[u64; 3]>()];
-        sys::update_batch(self.map("tallies").map_err(failed)?.as_fd(), &keys, &nothing, reasons.len()).map_err(failed)
+        let map = self.map("legend").map_err(of_legend)?.as_fd();
+        if Legend::read(map, slot).map_err(of_legend)?.fingerprint != legend.fingerprint {
+            Legend::default().write(map, slot).map_err(of_legend)?;
+            let processors = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
+            let begin = self.capacity.first_reason(slot);
+            let keys: Vec<u8> = (begin..).take(reasons).flat_map(u32::to_ne_bytes).collect();
+            let nothing = vec![0_u8; reasons * processors * size_of::<[u64; 3]>()];
+            let tallies = self.map("tallies").map_err(failed)?.as_fd();
+            sys::update_batch(tallies, &keys, &nothing, reasons).map_err(failed)?;
+        }
+        legend.write(map, slot).map_err(of_legend)
     }
 
     /// Makes the tables of a slot anew, with room to grow.
@@ -329,22 +351,6 @@ impl Datapath {
         Cause::ALL.into_iter().map(tally).collect()
     }
 
-    /// What became of packets under the present policies, by the reason of a cell.
-    ///
-    /// # Errors
-    /// What the kernel said.
-    pub fn tallies(&self) -> io::Result<Vec<(Reason, Tally)>> {
-        let current = self.installed.current().and_then(|slot| Some((slot, self.installed.program(slot)?)));
-        let Some((slot, program)) = current else { return Ok(Vec::new()) };
-        let begin = self.capacity.first_reason(slot);
-        let counters = self.counters("tallies")?;
-        let tally = |(id, reason): (ReasonId, &Reason)| {
-            let at = begin + u32::try_from(id.index()).map_err(io::Error::other)?;
-            Ok((reason.clone(), counters.at(at)?))
-        };
-        program.generation.reasons.iter().map(tally).collect()
-    }
-
     /// Why a recorded packet passed or not; `None` when its tables have been replaced since.
     #[must_use]
     pub fn reason(&self, record: &Record) -> Option<&Reason> {
@@ -361,8 +367,7 @@ impl Datapath {
     }
 
     fn counters(&self, name: &'static str) -> io::Result<Counters> {
-        let map = MapData::from_fd(self.map(name)?.try_clone()?).map_err(io::Error::other)?;
-        Ok(Counters(Map::PerCpuArray(map).try_into().map_err(io::Error::other)?))
+        Counters::of(self.map(name)?.as_fd())
     }
 
     fn map(&self, name: &'static str) -> io::Result<&OwnedFd> {
@@ -424,6 +429,16 @@ impl Datapath {
 pub fn test_empty(frame: &[u8], hook: Hook, repeat: u32) -> io::Result<u32> {
     let program = object::load_empty().map_err(io::Error::other)?;
     Ok(sys::test_run(program.as_fd(), frame, &hook.state(frame), repeat)?.nanoseconds)
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::LocalIn => "local-in",
+            Self::LocalOut => "local-out",
+            Self::PostRouting => "post-routing",
+        })
+    }
 }
 
 impl Hook {

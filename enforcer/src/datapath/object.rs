@@ -91,7 +91,7 @@ pub(crate) struct Loaded {
 }
 
 /// The maps by name, and the patterns of their elements.
-pub(crate) const MAPS: [&str; 15] = [
+pub(crate) const MAPS: [&str; 16] = [
     "control",
     "ends4",
     "ends6",
@@ -102,6 +102,7 @@ pub(crate) const MAPS: [&str; 15] = [
     "rows",
     "ports",
     "shapes",
+    "legend",
     "tallies",
     "causes",
     "events",

@@ -34,6 +34,11 @@ impl Pins {
         self.folder().join("control").exists()
     }
 
+    /// What has a name here.
+    pub(crate) fn open(&self, name: &str) -> io::Result<OwnedFd> {
+        sys::pinned(&self.folder().join(name))
+    }
+
     /// The pinned maps, if they are those that are declared; none when nothing is pinned.
     pub(crate) fn maps(
         &self,

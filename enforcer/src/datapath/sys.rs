@@ -6,7 +6,10 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::path::Path;
 
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_info, bpf_prog_type};
+use aya_obj::generated::{
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_link_type, bpf_map_info, bpf_prog_info,
+    bpf_prog_type,
+};
 
 /// The kernel puts packets' fragments together before the program sees them.
 const NETFILTER_IP_DEFRAG: u32 = 1;
@@ -204,18 +207,95 @@ pub(crate) fn pinned(path: &Path) -> io::Result<OwnedFd> {
     call(bpf_cmd::BPF_OBJ_GET, &mut attr).map(owned)
 }
 
-/// What a map is: its kind, the sizes of keys and values, and how many elements it may have.
-pub(crate) fn layout(map: BorrowedFd<'_>) -> io::Result<((u32, u32, u32), u32)> {
-    // SAFETY: plain integers; all zeroes is a value of it.
-    let mut info: bpf_map_info = unsafe { std::mem::zeroed() };
+/// What the kernel says of an object. `T` is the structure of its kind.
+fn info<T: Copy>(object: BorrowedFd<'_>) -> io::Result<T> {
+    // SAFETY: only called with structures of plain integers; all zeroes is a value of each of them.
+    let mut info: T = unsafe { std::mem::zeroed() };
     let mut attr = attr();
     // SAFETY: this command reads this member of the union.
     let asked = unsafe { &mut attr.info };
-    asked.bpf_fd = fd_of(map);
-    asked.info_len = size_u32(size_of::<bpf_map_info>())?;
+    asked.bpf_fd = fd_of(object);
+    asked.info_len = size_u32(size_of::<T>())?;
     asked.info = &raw mut info as u64;
     call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    Ok(info)
+}
+
+/// What a map is: its kind, the sizes of keys and values, and how many elements it may have.
+pub(crate) fn layout(map: BorrowedFd<'_>) -> io::Result<((u32, u32, u32), u32)> {
+    let info: bpf_map_info = info(map)?;
     Ok(((info.type_, info.key_size, info.value_size), info.max_entries))
+}
+
+/// What a program is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Program {
+    pub(crate) id: u32,
+    /// Instructions as the kernel keeps them.
+    pub(crate) instructions: usize,
+    /// In bytes.
+    pub(crate) machine_code: usize,
+}
+
+/// What a program is.
+pub(crate) fn program(program: BorrowedFd<'_>) -> io::Result<Program> {
+    let info: bpf_prog_info = info(program)?;
+    Ok(Program {
+        id: info.id,
+        instructions: info.xlated_prog_len as usize / size_of::<bpf_insn>(),
+        machine_code: info.jited_prog_len as usize,
+    })
+}
+
+/// Where a link holds its program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NetfilterLink {
+    pub(crate) family: u32,
+    pub(crate) hook: u32,
+    pub(crate) priority: i32,
+}
+
+/// Where a link of a netfilter program holds it.
+pub(crate) fn netfilter_link(link: BorrowedFd<'_>) -> io::Result<NetfilterLink> {
+    let info: bpf_link_info = info(link)?;
+    if info.type_ != bpf_link_type::BPF_LINK_TYPE_NETFILTER as u32 {
+        return Err(io::Error::from(io::ErrorKind::InvalidData));
+    }
+    // SAFETY: a link of this kind fills this member of the union.
+    let netfilter = unsafe { info.__bindgen_anon_1.netfilter };
+    Ok(NetfilterLink { family: netfilter.pf, hook: netfilter.hooknum, priority: netfilter.priority })
+}
+
+/// The map with a number.
+pub(crate) fn map_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    // SAFETY: this command reads this member of the union.
+    let get = unsafe { &mut attr.__bindgen_anon_6 };
+    get.__bindgen_anon_1.map_id = id;
+    call(bpf_cmd::BPF_MAP_GET_FD_BY_ID, &mut attr).map(owned)
+}
+
+/// How many elements a hash or a trie has; at most `most`, also when it changes meanwhile.
+pub(crate) fn count(map: BorrowedFd<'_>, key_size: u32, most: u32) -> io::Result<usize> {
+    let mut key = vec![0_u8; key_size as usize];
+    let mut next = key.clone();
+    let mut found = 0_usize;
+    while found < most as usize {
+        let mut attr = attr();
+        // SAFETY: this command reads this member of the union.
+        let element = unsafe { &mut attr.__bindgen_anon_2 };
+        element.map_fd = fd_of(map);
+        // Without a key, the first.
+        element.key = if found == 0 { 0 } else { key.as_ptr() as u64 };
+        element.__bindgen_anon_1.next_key = next.as_mut_ptr() as u64;
+        match call(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut attr) {
+            Ok(_) => found += 1,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        }
+        std::mem::swap(&mut key, &mut next);
+    }
+    Ok(found)
 }
 
 /// What a run of a program on a packet gave.

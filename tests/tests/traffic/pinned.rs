@@ -4,11 +4,12 @@ use std::thread;
 use std::time::Duration;
 
 use policy_core::model::Protocol::{Tcp, Udp};
+use serde_json::Value;
 use tests::netns::{Dial, Place};
 
 use super::agent::{Agent, Workplace, kill_after, run, run_well};
-use super::stage::{BOTH, DB, FAR, NEAR, ONE, Stage, V, WEB, at, cut_off, ground, pods, policy, within};
-use super::stream::Streams;
+use super::stage::{BOTH, DB, FAR, NEAR, ONE, SPARE, Stage, V, WEB, at, cut_off, ground, pod, pods, policy, within};
+use super::stream::{Stream, Streams};
 
 fn admit(app: &str) -> String {
     policy("web", "web", &format!("ingress: [{{from: [{{podSelector: {{matchLabels: {{app: {app}}}}}}}]}}]"))
@@ -83,6 +84,89 @@ fn an_audited_namespace_drops_nothing_and_the_others_do() {
         let why = String::from_utf8_lossy(&refused.stderr);
         assert_eq!(refused.status.code(), Some(2), "{refused:?}");
         assert!(why.contains("there is no namespace `shpo`") && why.contains("shop, trial"), "{why}");
+    });
+}
+
+#[test]
+#[ignore = "makes network namespaces and sends packets: needs root; ./test runs it"]
+fn counters_of_policies_grow_and_are_never_given_to_others() {
+    within(120, || {
+        let (stage, place) = (Stage::bare(false), Workplace::new());
+        let folder = tempfile::tempdir().unwrap();
+        let run_folder = folder.path().join("run");
+        let here = ["--pins", place.pins(), "--run", run_folder.to_str().unwrap()];
+        let say = |arguments: &[&str]| run(&stage, ONE, &[arguments, &here].concat());
+        let document = |arguments: &[&str]| -> Value {
+            let output = say(arguments);
+            assert!(output.status.success(), "{output:?}");
+            serde_json::from_slice(&output.stdout).unwrap()
+        };
+        let apply =
+            |manifests: &str| assert!(say(&["apply", "--node", "one", "--detach", "-f", manifests]).status.success());
+        let counted = |document: &Value, name: &str, what: &str| -> u64 {
+            let policies = document["policies"].as_array().unwrap();
+            policies.iter().filter(|one| one["name"] == name).map(|one| one[what].as_u64().unwrap()).sum()
+        };
+        let nothing = say(&["status", "--output", "json"]);
+        assert_eq!(nothing.status.code(), Some(1));
+        assert_eq!(serde_json::from_slice::<Value>(&nothing.stdout).unwrap()["pinned"], false);
+
+        apply(&place.manifests(&admit("near")));
+        stage.expect(&grid(&[NEAR], &[FAR]));
+        let status = document(&["status", "--format", "json"]);
+        assert_eq!((&status["version"], &status["audit"]), (&"portolan-status/v1".into(), &false.into()));
+        let (passed, dropped) = (counted(&status, "shop/web", "passed"), counted(&status, "shop/web", "dropped"));
+        assert!(passed > 0 && dropped > 0, "{status:#}");
+        assert!(counted(&status, "(no policy)", "passed") > 0, "{status:#}");
+        let hooks = status["hooks"].as_array().unwrap();
+        assert!(hooks.len() == 4 && hooks.iter().all(|hook| hook["priority"] == 99), "{status:#}");
+        let table = |name: &str| status["tables"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+        // Four pods and two nodes.
+        assert_eq!((&table("ends4")["used"], &table("ends6")["used"]), (&6.into(), &6.into()));
+        assert!(
+            table("ends4")["memory_bytes"].as_u64().unwrap() > 0 && table("identities")["used"].as_u64().unwrap() > 2
+        );
+        assert!(status["program"]["instructions"].as_u64().unwrap() > 1_000);
+
+        stage.expect(&grid(&[NEAR], &[FAR]));
+        let later = document(&["status", "--output", "json"]);
+        assert!(counted(&later, "shop/web", "passed") > passed && counted(&later, "shop/web", "dropped") > dropped);
+
+        // In a pipe: one interval, and nothing of what was before.
+        let stream = Stream::open(&stage, NEAR, at(WEB, V::Four, 80));
+        let top = document(&["top", "--interval", "0.5", "--output", "json"]);
+        let count = stream.end();
+        let first = &top["policies"][0];
+        assert_eq!((&top["version"], &first["name"]), (&"portolan-top/v1".into(), &"shop/web".into()), "{top:#}");
+        let in_interval = first["interval"]["passed"].as_u64().unwrap();
+        assert!(in_interval > 20 && in_interval <= 2 * count.sent, "{top:#}");
+        assert_eq!(first["interval"]["dropped"], 0, "{top:#}");
+        assert!(first["total"]["dropped"].as_u64().unwrap() > 0, "{top:#}");
+        let text = String::from_utf8(say(&["top", "--interval", "0.1"]).stdout).unwrap();
+        assert!(!text.contains('\x1b') && text.matches("packets in").count() == 1, "{text}");
+
+        // The same reasons in the other slot: counters go on. Pods more, policies the same.
+        let before = counted(&document(&["status", "--output", "json"]), "shop/web", "passed");
+        let more = ground() + &pods() + &pod("spare", "spare", "one", SPARE) + &admit("near");
+        apply(&place.write(&more));
+        let after = document(&["status", "--output", "json"]);
+        assert!(counted(&after, "shop/web", "passed") >= before, "{before}: {after:#}");
+
+        // Other policies begin at nothing, and words of other tables are not shown.
+        apply(&place.manifests(&(admit("near") + &cut_off("near"))));
+        let fresh = document(&["status", "--output", "json"]);
+        assert!(counted(&fresh, "shop/web", "passed") < before, "{fresh:#}");
+        stage.expect(&grid(&[], &[NEAR, FAR]));
+        let status = document(&["status", "--output", "json"]);
+        assert!(counted(&status, "shop/cut-off-near", "dropped") > 0, "{status:#}");
+        let words = std::fs::read_dir(&run_folder).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(&words, b"{}").unwrap();
+        let status = document(&["status", "--output", "json"]);
+        assert_eq!(counted(&status, "shop/cut-off-near", "dropped"), 0, "{status:#}");
+        assert!(counted(&status, "(unknown reasons, replaced since)", "dropped") > 0, "{status:#}");
+
+        assert!(say(&["cleanup"]).status.success());
+        assert!(!run_folder.exists());
     });
 }
 
