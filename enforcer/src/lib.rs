@@ -2,11 +2,14 @@
 //!
 //! [`datapath`] is the kernel's program with its tables, [`words`] turns its records into names of the cluster,
 //! [`commands`] are what an operator calls. [`facts`] reads what the kernel says about a node, [`preflight`] judges
-//! whether the data path can run there, [`report`] writes the judgement down.
+//! whether the data path can run there, [`report`] writes the judgement down. [`ground`] is what must hold in a network
+//! namespace before anybody claims to enforce there, and sees to it.
 
 pub mod commands;
 pub mod datapath;
 pub mod facts;
+pub mod ground;
+mod netlink;
 pub mod preflight;
 pub mod report;
 pub mod words;

@@ -15,8 +15,7 @@ use super::stream::{Flood, Streams};
 /// Policies that act on the same pods and that no packet here meets: they make tables large and shift their numbers.
 fn fillers(count: usize, series: usize) -> String {
     let mut text = String::new();
-    for number in 0..count {
-        let app = ["web", "near", "spare"][number % 3];
+    for (number, app) in (0..count).zip(["web", "near", "spare"].into_iter().cycle()) {
         let (port, third, fourth) = (10_000 + (number % 7) * 10 + series, number / 250, number % 250);
         let peer = format!(
             "[{{ipBlock: {{cidr: 172.2{series}.{third}.{fourth}/32}}}}, {{ipBlock: {{cidr: 'fd99:{series}::{number}/128'}}}}]"

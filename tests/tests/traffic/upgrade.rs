@@ -107,7 +107,7 @@ fn cut_off_after(folder: &Path, count: usize) {
     let (mut maps, others): (Vec<String>, Vec<String>) = names(folder).into_iter().partition(is_map);
     maps.sort_by_key(|name| name == "control");
     assert!(count < maps.len(), "{maps:?}");
-    for name in others.iter().chain(&maps[count..]) {
+    for name in others.iter().chain(maps.iter().skip(count)) {
         fs::remove_file(folder.join(name)).unwrap();
     }
 }
