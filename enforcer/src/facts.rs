@@ -1,4 +1,4 @@
-//! What a node says about itself in `/proc` and `/sys`. The only module of this crate that reads files.
+//! What a node says about itself in `/proc` and `/sys`, for `preflight`.
 
 use std::fmt;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Whether a node could run the data path. Pure: [`Facts`] in, [`Preflight`] out.
 //!
-//! The data path will be a netfilter BPF program at POSTROUTING that reads the kernel's own connection tracking. Each
+//! The data path is a netfilter BPF program that reads the kernel's own connection tracking. Each
 //! check is one thing without which it would not load, not see packets, or take replies for new connections.
 
 use serde::Serialize;
@@ -149,12 +149,8 @@ fn bpffs(facts: &Facts) -> Check {
 fn conntrack(facts: &Facts) -> Check {
     const NAME: &str = "conntrack";
     match facts.tracked_connections {
-        Some(0) => Check::unsure(
-            NAME,
-            "loaded, and no connection is tracked now",
-            "it is active once a NAT or `ct` rule exists in this network namespace; without it replies look new",
-        ),
-        Some(count) => Check::ok(NAME, format!("active, {count} tracked now")),
+        // `apply` has a rule of its own for which the kernel follows connections.
+        Some(count) => Check::ok(NAME, format!("loaded, {count} connections tracked now")),
         None => Check::missing(NAME, "nf_conntrack is not loaded", "modprobe nf_conntrack"),
     }
 }
@@ -182,7 +178,7 @@ fn bridge(facts: &Facts) -> Check {
         Check::missing(
             NAME,
             format!("{} off", off.join(" and ")),
-            "pods on one bridge bypass netfilter: sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
+            "pods on one bridge bypass netfilter: `apply --set-sysctls`, or: sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
         )
     }
 }
@@ -263,9 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn tracking_without_a_tracked_connection_is_unsure() {
+    fn tracking_has_to_be_loaded_and_need_not_have_tracked_anything() {
         let facts = Facts { tracked_connections: Some(0), ..fit() };
-        assert_eq!(faults(&facts), [("conntrack", Status::Unsure)]);
+        assert_eq!(faults(&facts), []);
         let facts = Facts { tracked_connections: None, ..fit() };
         assert_eq!(faults(&facts), [("conntrack", Status::Missing)]);
     }

@@ -18,6 +18,7 @@ use policy_core::node_program::{NodeProgram, Options};
 use crate::commands::PinArgs;
 use crate::datapath::{Capacity, Datapath, Mode};
 use crate::facts::Facts;
+use crate::ground::{Followed, Lack, switched_past_netfilter};
 use crate::preflight::{Preflight, Status};
 use crate::reasons::Told;
 use crate::words::Words;
@@ -49,6 +50,12 @@ pub struct ApplyArgs {
     /// Pin everything and end at once: it is enforced until `cleanup`
     #[arg(long, conflicts_with = "seconds")]
     pub detach: bool,
+    /// Switch on `net.bridge.bridge-nf-call-iptables` and its twin for IPv6 where pods on a bridge need them; they stay on
+    #[arg(long)]
+    pub set_sysctls: bool,
+    /// Go on where the kernel does not follow connections, or bridged packets pass unseen
+    #[arg(long)]
+    pub force: bool,
     /// Where pins are.
     #[command(flatten)]
     pub pins: PinArgs,
@@ -77,6 +84,13 @@ pub fn run(args: &ApplyArgs, analysis: &Analysis, out: &mut impl Write) -> Resul
     let options = Options { audited: namespaces(analysis, &args.audit_namespace)? };
     let program = NodeProgram::build_with(analysis, node, &options)?;
     let pins = args.pins.pins();
+    for check in Preflight::of(&Facts::read(Path::new("/"))?).checks {
+        // The other two are dealt with here.
+        if check.status != Status::Ok && !["conntrack", "bridge"].contains(&check.name) {
+            writeln!(out, "warning: {}: {}; {}", check.name, check.found, check.help.unwrap_or_default())?;
+        }
+    }
+    let _followed = prepare(args, &program, out)?;
     let begun = Instant::now();
     let capacity = Capacity::of(&program);
     // What is pinned belongs to who pinned it: a trial beside it has tables of its own.
@@ -95,11 +109,6 @@ pub fn run(args: &ApplyArgs, analysis: &Analysis, out: &mut impl Write) -> Resul
     }
     let published = datapath.publish(&program)?;
     datapath.attach()?;
-    for check in Preflight::of(&Facts::read(Path::new("/"))?).checks {
-        if check.status != Status::Ok {
-            writeln!(out, "warning: {}: {}; {}", check.name, check.found, check.help.unwrap_or_default())?;
-        }
-    }
     let local = program.ends.values().filter(|end| end.local).count();
     writeln!(
         out,
@@ -124,6 +133,41 @@ pub fn run(args: &ApplyArgs, analysis: &Analysis, out: &mut impl Write) -> Resul
     }
     out.flush()?;
     follow(args, analysis, &datapath, out)
+}
+
+/// Sees to it that the program gets to see packets and connections, or refuses.
+fn prepare(args: &ApplyArgs, program: &NodeProgram, out: &mut impl Write) -> Result<Option<Followed>, Box<dyn Error>> {
+    let mut lacks = Vec::new();
+    let held = if args.detach { Followed::keep().map(|()| None) } else { Followed::hold().map(Some) };
+    let followed = held.unwrap_or_else(|error| {
+        lacks.push(Lack {
+            found: format!("the kernel does not follow connections here, so that replies look new: {error}"),
+            help: "run as root with a kernel that has nf_tables and conntrack".to_owned(),
+        });
+        None
+    });
+    let pods = program.ends.iter().filter(|(_, end)| end.local).map(|(address, _)| *address);
+    for switch in switched_past_netfilter(pods)? {
+        if !args.set_sysctls {
+            lacks.push(switch.lack());
+            continue;
+        }
+        match switch.set() {
+            Ok(()) => writeln!(out, "set {}=1 for the pods on the bridge {}; it stays", switch.name, switch.bridge)?,
+            Err(error) => {
+                let lack = switch.lack();
+                lacks.push(Lack { found: format!("{}; it cannot be set: {error}", lack.found), ..lack });
+            }
+        }
+    }
+    if !lacks.is_empty() && !args.force {
+        let said: Vec<String> = lacks.iter().map(|lack| format!("{}; {}", lack.found, lack.help)).collect();
+        return Err(Refused(format!("{}; `--force` enforces what can be enforced", said.join("; "))).into());
+    }
+    for lack in lacks {
+        writeln!(out, "warning: {}; {}", lack.found, lack.help)?;
+    }
+    Ok(followed)
 }
 
 /// Prints records until told to stop.

@@ -423,6 +423,11 @@ impl Datapath {
         Ok(())
     }
 
+    /// Takes the program off the hooks where [`attach`](Self::attach) put it. Its tables stay; pinned links, too.
+    pub fn detach(&mut self) {
+        self.links.clear();
+    }
+
     fn attach_at(&self, family: u32, hook: u32) -> io::Result<OwnedFd> {
         for priority in PRIORITIES {
             match sys::attach(self.loaded.program.as_fd(), family, hook, priority) {

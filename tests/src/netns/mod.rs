@@ -19,6 +19,7 @@ mod ping;
 mod sctp;
 mod services;
 mod verdicts;
+mod workload;
 
 pub use ask::{Dial, Heard, ask};
 pub use command::run;
@@ -29,3 +30,4 @@ pub use network::{Network, Place, Plan, PlannedNode, PlannedPod};
 pub use ping::ping;
 pub use services::{Forwarded, kube_proxy};
 pub use verdicts::RealPackets;
+pub use workload::{Servers, stay_on, two_processors};

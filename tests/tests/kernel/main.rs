@@ -12,7 +12,8 @@ use bytes::the_long_way;
 use enforcer::datapath::{Capacity, Cause, Datapath};
 use fixtures::strategy::{Case, case, tiered_case};
 use policy_core::analysis::Analysis;
-use policy_core::model::{Family, Judge, Protocol, Verdict};
+use policy_core::ids::NodeId;
+use policy_core::model::{Family, Flow, Judge, Party, Protocol, Verdict};
 use policy_core::node_program::{Decision, HostSide, NodeProgram, NodePrograms, Packet, Transport};
 use policy_core::spec::Spec;
 use proptest::prelude::any;
@@ -73,9 +74,35 @@ fn audits(datapath: &Datapath) -> u64 {
         .sum()
 }
 
-fn agree<S: Strategy<Value = Case>>(usual: u32, strategy: &S) {
+/// Connections between the pods of a node, and between them and addresses at the edges of its ranges, on ports of every
+/// class.
+fn connections(analysis: &Analysis, node: NodeId, program: &NodeProgram) -> Vec<Flow> {
+    let pods = analysis.cluster.pods.iter().filter(|(_, pod)| pod.node == Some(node));
+    let local: Vec<Party> = pods.map(|(pod, _)| Party::Pod(pod)).collect();
+    let edges = program.generation.blocks.iter().flat_map(|(net, _)| [net.network(), net.broadcast()]);
+    let outside = edges.filter(|ip| !program.ends.contains_key(ip)).map(Party::Address);
+    let others: Vec<Party> = local.iter().copied().chain(outside).collect();
+    let ports: Vec<(Protocol, u16)> =
+        program.generation.ports.samples().into_iter().flatten().filter(|(_, port)| *port > 0).collect();
+    let mut flows = Vec::new();
+    for (here, there) in local.iter().flat_map(|here| others.iter().map(|there| (*here, *there))) {
+        let families = match there {
+            Party::Address(address) => vec![Family::of(address)],
+            _ => Family::ALL.to_vec(),
+        };
+        for (family, (protocol, port)) in families.iter().flat_map(|family| ports.iter().map(|port| (*family, *port))) {
+            flows.push(Flow::direct(here, there, family, protocol, port));
+            flows.push(Flow::direct(there, here, family, protocol, port));
+        }
+    }
+    let stride = flows.len() / PACKETS + 1;
+    flows.into_iter().step_by(stride).collect()
+}
+
+/// How many packets were asked about, and how many flows.
+fn agree<S: Strategy<Value = Case>>(usual: u32, strategy: &S) -> (u64, u64) {
     let datapath = RefCell::new(datapath());
-    let asked = Cell::new(0_u64);
+    let (asked, flows) = (Cell::new(0_u64), Cell::new(0_u64));
     let counts: RefCell<BTreeMap<bool, u64>> = RefCell::default();
     let spared = Cell::new(0_u64);
     check(usual, &(strategy, any::<u8>(), any::<u8>()), |(case, some, others)| {
@@ -110,39 +137,46 @@ fn agree<S: Strategy<Value = Case>>(usual: u32, strategy: &S) {
             prop_assert_eq!(audits(&datapath) - told, would_drop);
             spared.set(spared.get() + would_drop);
             datapath.publish(programs.get(node).unwrap()).unwrap();
-            for flow in &case.flows {
-                // What one node alone decides must be what the reference says.
+            for flow in &[case.flows.clone(), connections(&analysis, node, program)].concat() {
+                // What one node alone decides must be what the reference, the tables and the model say.
                 let Ok(packets) = programs.packets(&analysis, flow) else { continue };
                 let [(at, packet)] = packets.as_slice() else { continue };
-                if *at != node || programs.judge(&analysis, flow).is_err() {
+                let Ok(of_model) = programs.judge(&analysis, flow) else { continue };
+                if *at != node {
                     continue;
                 }
                 let wanted = spec.judge(flow).verdict;
+                prop_assert_eq!(analysis.judge(flow).verdict, wanted, "{:?}", flow);
                 if matches!(wanted, Verdict::Allowed | Verdict::Denied) {
+                    prop_assert_eq!(of_model, wanted, "{:?}", flow);
                     prop_assert_eq!(passes(&datapath, packet).unwrap(), wanted == Verdict::Allowed, "{:?}", flow);
-                    asked.set(asked.get() + 1);
+                    flows.set(flows.get() + 1);
                 }
             }
         }
         Ok(())
     });
     // Both tests together ask 100,000 questions and more.
-    assert!(cases(usual) < usual || asked.get() >= 50_000, "only {} questions", asked.get());
+    let (asked, flows) = (asked.get(), flows.get());
+    assert!(cases(usual) < usual || asked >= 50_000 && flows >= 5_000, "only {asked} and {flows} questions");
     assert!(spared.get() >= 1_000, "only {} packets of audited ends were refused", spared.get());
     let counts = counts.into_inner();
     for passed in [true, false] {
         assert!(counts.get(&passed).copied().unwrap_or_default() * 5 >= counts.values().sum(), "{counts:?}");
     }
+    (asked, flows)
 }
 
 #[test]
 #[ignore = "loads a program into the kernel: needs root; ./test runs it"]
 fn the_kernel_judges_as_the_model_and_the_reference_do() {
-    agree(120, &case(48));
+    let (packets, flows) = agree(120, &case(48));
+    println!("{packets} packets as the model says, {flows} flows as all four say");
 }
 
 #[test]
 #[ignore = "loads a program into the kernel: needs root; ./test runs it"]
 fn the_kernel_judges_tiers_as_the_model_and_the_reference_do() {
-    agree(80, &tiered_case(48));
+    let (packets, flows) = agree(80, &tiered_case(48));
+    println!("{packets} packets as the model says, {flows} flows as all four say");
 }

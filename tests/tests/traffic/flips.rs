@@ -15,8 +15,7 @@ use super::stream::{Flood, Streams};
 /// Policies that act on the same pods and that no packet here meets: they make tables large and shift their numbers.
 fn fillers(count: usize, series: usize) -> String {
     let mut text = String::new();
-    for number in 0..count {
-        let app = ["web", "near", "spare"].get(number % 3).unwrap();
+    for (number, app) in (0..count).zip(["web", "near", "spare"].into_iter().cycle()) {
         let (port, third, fourth) = (10_000 + (number % 7) * 10 + series, number / 250, number % 250);
         let peer = format!(
             "[{{ipBlock: {{cidr: 172.2{series}.{third}.{fourth}/32}}}}, {{ipBlock: {{cidr: 'fd99:{series}::{number}/128'}}}}]"
@@ -80,17 +79,21 @@ fn while_hundreds_of_policies_flip_no_packet_is_judged_by_half_of_them() {
         let streams = Streams::start(&stage, &[both(FAR, SPARE), both(SPARE, FAR)].concat(), &[]);
         let begun = Instant::now();
         let mut flips = 0;
-        while begun.elapsed() < Duration::from_secs(8) {
+        let mut longest = Duration::ZERO;
+        // A change waits for packets, on a busy machine for long.
+        while begun.elapsed() < Duration::from_secs(8) || flips < 30 {
             flips += 1;
+            let since = Instant::now();
             flip(&mut stage, flips);
+            longest = longest.max(since.elapsed());
             for (flood, pair) in floods.iter().zip(pairs) {
                 assert_eq!(flood.arrived(), 0, "{pair:?} passed at flip {flips}, which both states refuse");
             }
         }
         streams.end(100);
         let sent: Vec<u64> = floods.into_iter().map(Flood::end).collect();
-        println!("{flips} flips, datagrams sent: {sent:?}");
-        assert!(flips > 20 && sent.iter().all(|sent| *sent > 10_000), "{flips} flips, {sent:?}");
+        println!("{flips} flips, the longest in {longest:?}, datagrams sent: {sent:?}");
+        assert!(sent.iter().all(|sent| *sent > 10_000), "{sent:?}");
         assert_eq!(stage.tally(0, Cause::Tables).dropped, broken, "tables did not hold together");
         stage.answered(&BOTH.map(|family| Stage::dial(ONE, at(WEB, family, 80), Udp)));
     });

@@ -8,6 +8,7 @@ mod cases;
 mod changes;
 mod flips;
 mod full;
+mod ground;
 mod nodes;
 mod packets;
 mod pinned;
