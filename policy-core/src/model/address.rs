@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use crate::model::IntervalSet;
+use crate::model::interval::Point;
 
 /// An IP family. They never mix (NP-12, NP-30).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,14 +38,52 @@ impl fmt::Display for Family {
     }
 }
 
-/// A set of addresses of both families. Equal sets have equal representations.
+/// A set of addresses of both families. Equal sets have equal representations. Cloning shares, and so do intersections that
+/// are one of the two sets: what is outside of a large cluster has ten thousands of ranges, and every way in starts there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct AddressSet {
-    v4: IntervalSet<u32>,
-    v6: IntervalSet<u128>,
+    v4: Arc<IntervalSet<u32>>,
+    v6: Arc<IntervalSet<u128>>,
+}
+
+/// What is in both sets; one of them, if it is that.
+fn common<T: Point>(one: &Arc<IntervalSet<T>>, other: &Arc<IntervalSet<T>>) -> Arc<IntervalSet<T>> {
+    if one == other || one.is_empty() {
+        return one.clone();
+    }
+    if other.is_empty() {
+        return other.clone();
+    }
+    let common = one.intersection(other);
+    match () {
+        () if common == **one => one.clone(),
+        () if common == **other => other.clone(),
+        () => Arc::new(common),
+    }
+}
+
+/// What is in one of the sets; one of them, if it is that.
+fn both<T: Point>(one: &Arc<IntervalSet<T>>, other: &Arc<IntervalSet<T>>) -> Arc<IntervalSet<T>> {
+    match () {
+        () if one == other || other.is_empty() => one.clone(),
+        () if one.is_empty() => other.clone(),
+        () => Arc::new(one.union(other)),
+    }
+}
+
+/// What is in the first set alone; the first set, if nothing of it is in the other.
+fn rest<T: Point>(one: &Arc<IntervalSet<T>>, other: &Arc<IntervalSet<T>>) -> Arc<IntervalSet<T>> {
+    if one.is_empty() || other.is_empty() {
+        return one.clone();
+    }
+    if one == other { Arc::default() } else { common(one, &Arc::new(other.complement())) }
 }
 
 impl AddressSet {
+    fn of_numbers(v4: IntervalSet<u32>, v6: IntervalSet<u128>) -> Self {
+        Self { v4: Arc::new(v4), v6: Arc::new(v6) }
+    }
+
     /// No address.
     #[must_use]
     pub fn empty() -> Self {
@@ -53,15 +93,15 @@ impl AddressSet {
     /// Every address of both families.
     #[must_use]
     pub fn all() -> Self {
-        Self { v4: IntervalSet::full(), v6: IntervalSet::full() }
+        Self::of_numbers(IntervalSet::full(), IntervalSet::full())
     }
 
     /// Every address of one family.
     #[must_use]
     pub fn all_of(family: Family) -> Self {
         match family {
-            Family::V4 => Self { v4: IntervalSet::full(), ..Self::default() },
-            Family::V6 => Self { v6: IntervalSet::full(), ..Self::default() },
+            Family::V4 => Self::from(IntervalSet::<u32>::full()),
+            Family::V6 => Self::from(IntervalSet::<u128>::full()),
         }
     }
 
@@ -69,12 +109,8 @@ impl AddressSet {
     #[must_use]
     pub fn range(first: IpAddr, last: IpAddr) -> Self {
         match (first, last) {
-            (IpAddr::V4(first), IpAddr::V4(last)) => {
-                Self { v4: IntervalSet::range(first.into(), last.into()), ..Self::default() }
-            }
-            (IpAddr::V6(first), IpAddr::V6(last)) => {
-                Self { v6: IntervalSet::range(first.into(), last.into()), ..Self::default() }
-            }
+            (IpAddr::V4(first), IpAddr::V4(last)) => Self::from(IntervalSet::<u32>::range(first.into(), last.into())),
+            (IpAddr::V6(first), IpAddr::V6(last)) => Self::from(IntervalSet::<u128>::range(first.into(), last.into())),
             _ => Self::empty(),
         }
     }
@@ -92,6 +128,12 @@ impl AddressSet {
             Family::V4 => Self { v4: self.v4.clone(), ..Self::default() },
             Family::V6 => Self { v6: self.v6.clone(), ..Self::default() },
         }
+    }
+
+    /// What tells allocations apart while they live: sets with the same one are equal.
+    #[must_use]
+    pub fn allocation(&self) -> (usize, usize) {
+        (Arc::as_ptr(&self.v4).addr(), Arc::as_ptr(&self.v6).addr())
     }
 
     /// Whether no address is in the set.
@@ -112,31 +154,31 @@ impl AddressSet {
     /// The addresses of both sets together.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        Self { v4: self.v4.union(&other.v4), v6: self.v6.union(&other.v6) }
+        Self { v4: both(&self.v4, &other.v4), v6: both(&self.v6, &other.v6) }
     }
 
     /// The addresses that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self { v4: self.v4.intersection(&other.v4), v6: self.v6.intersection(&other.v6) }
+        Self { v4: common(&self.v4, &other.v4), v6: common(&self.v6, &other.v6) }
     }
 
     /// The addresses of this set that are not in the other.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        Self { v4: self.v4.difference(&other.v4), v6: self.v6.difference(&other.v6) }
+        Self { v4: rest(&self.v4, &other.v4), v6: rest(&self.v6, &other.v6) }
     }
 
     /// The addresses that are not in the set.
     #[must_use]
     pub fn complement(&self) -> Self {
-        Self { v4: self.v4.complement(), v6: self.v6.complement() }
+        Self::of_numbers(self.v4.complement(), self.v6.complement())
     }
 
     /// Whether every address of this set is in the other.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.v4.is_subset(&other.v4) && self.v6.is_subset(&other.v6)
+        self.intersection(other) == *self
     }
 
     /// Whether no address is in both sets.
@@ -206,7 +248,7 @@ impl FromIterator<IpAddr> for AddressSet {
                 IpAddr::V6(address) => v6.push((u128::from(address), u128::from(address))),
             }
         }
-        Self { v4: IntervalSet::from_intervals(v4), v6: IntervalSet::from_intervals(v6) }
+        Self::of_numbers(IntervalSet::from_intervals(v4), IntervalSet::from_intervals(v6))
     }
 }
 
@@ -217,7 +259,7 @@ impl FromIterator<AddressSet> for AddressSet {
             v4.extend_from_slice(set.v4.intervals());
             v6.extend_from_slice(set.v6.intervals());
         }
-        Self { v4: IntervalSet::from_intervals(v4), v6: IntervalSet::from_intervals(v6) }
+        Self::of_numbers(IntervalSet::from_intervals(v4), IntervalSet::from_intervals(v6))
     }
 }
 
@@ -248,12 +290,12 @@ impl fmt::Display for AddressSet {
 
 impl From<IntervalSet<u32>> for AddressSet {
     fn from(v4: IntervalSet<u32>) -> Self {
-        Self { v4, ..Self::default() }
+        Self::of_numbers(v4, IntervalSet::empty())
     }
 }
 
 impl From<IntervalSet<u128>> for AddressSet {
     fn from(v6: IntervalSet<u128>) -> Self {
-        Self { v6, ..Self::default() }
+        Self::of_numbers(IntervalSet::empty(), v6)
     }
 }

@@ -39,8 +39,9 @@ impl Room {
     }
 }
 
-/// What is remembered may become so much larger, and as large again, before all is built anew.
-const WASTE: usize = 4096;
+/// How much there may be of anything, used or not, before all is built anew: twice as much as there was, and so much in any
+/// case.
+const FEW: usize = 1 << 14;
 
 /// An identity before its tables are there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -108,8 +109,23 @@ pub struct LiveProgram {
     /// The policies of local classes.
     sides: FxHashMap<ClassId, [Side; 2]>,
     hosts: BTreeMap<IpAddr, EndKey>,
-    /// How much was remembered when all was built.
-    size: usize,
+    /// How much there was when all was built.
+    built: Sizes,
+}
+
+/// How much there is of what only grows: identities, reasons; rows and cells with the room that they have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Sizes([usize; 4]);
+
+impl Sizes {
+    fn of(generation: &Generation) -> Self {
+        let Generation { identities, reasons, rows, cells, .. } = generation;
+        Self([identities.len(), reasons.len(), rows.len(), cells.len()])
+    }
+
+    fn are_too_many_for(self, built: Self) -> bool {
+        self.0.into_iter().zip(built.0).any(|(now, built)| now > FEW.max(2 * built))
+    }
 }
 
 impl LiveProgram {
@@ -159,7 +175,7 @@ impl LiveProgram {
             tables: Tables::new(of),
             sides: FxHashMap::default(),
             hosts: BTreeMap::new(),
-            size: 0,
+            built: Sizes::default(),
         };
         live.program.generation.blocks = live.blocks(of);
         live.program.generation.own_node = live.own_node(of);
@@ -174,22 +190,24 @@ impl LiveProgram {
         if live.tables.settle(of, &mut live.known).is_ok() {
             live.lay_out(of);
         }
-        live.size = live.tables.size() + live.identities.keys().len();
+        live.built = Sizes::of(&live.program.generation);
         live
     }
 
     /// Works a change of the cluster in, and tells what it has changed here. `node` is the id that the node has now.
     pub fn update<'a>(&mut self, of: impl Into<Compilation<'a>>, node: NodeId, touched: &Touched) -> Change {
         let of = of.into();
-        let size = self.tables.size() + self.identities.keys().len();
         let change = match touched {
-            Touched::Only(parts) if size <= 2 * self.size + WASTE => self.work_in(of, node, parts),
-            _ => Err(Anew),
+            Touched::Only(parts) => self.work_in(of, node, parts),
+            Touched::Everything => Err(Anew),
         };
-        change.unwrap_or_else(|Anew| {
-            *self = Self::make(of, node, self.options.clone(), self.room);
-            Change::Everything
-        })
+        match change {
+            Ok(change) if !Sizes::of(&self.program.generation).are_too_many_for(self.built) => change,
+            _ => {
+                *self = Self::make(of, node, self.options.clone(), self.room);
+                Change::Everything
+            }
+        }
     }
 
     fn work_in(&mut self, of: Compilation<'_>, node: NodeId, parts: &Parts) -> Result<Change, Anew> {

@@ -77,11 +77,6 @@ impl Tables {
         self.columns.len()
     }
 
-    /// How many things are remembered, used or not.
-    pub(super) fn size(&self) -> usize {
-        self.columns.len() + self.rows.keys().len() + self.subjects.keys().len() + self.reasons.keys().len()
-    }
-
     /// The policies of a class. New subjects wait for [`settle`](Self::settle).
     pub(super) fn side(&mut self, of: Compilation<'_>, class: ClassId, direction: Direction) -> Side {
         let mut subject = |exempt| self.subjects.intern(of.compiled.subject(class, direction, exempt));

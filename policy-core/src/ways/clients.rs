@@ -97,6 +97,8 @@ pub(super) struct Judging<'a> {
     /// The outside of each family, cut into what policies treat alike.
     cells: BTreeMap<Family, Vec<AddressSet>>,
     known: FxHashMap<Key, Rc<[(AddressSet, Judgement)]>>,
+    /// What two sets have in common, by their allocations; the sets come with it, so that these live on.
+    common: FxHashMap<[(usize, usize); 2], [AddressSet; 3]>,
 }
 
 impl<'a> Judging<'a> {
@@ -104,7 +106,7 @@ impl<'a> Judging<'a> {
         let outside = premise::nobodys(&analysis.cluster);
         let cut = |family| (family, analysis.compiled.cut(&outside.of(family)));
         let cells = Family::ALL.into_iter().map(cut).collect();
-        Self { analysis, outside, cells, known: FxHashMap::default() }
+        Self { analysis, outside, cells, known: FxHashMap::default(), common: FxHashMap::default() }
     }
 
     /// Every address that is no pod's and no node's: all that may ever be asked about.
@@ -129,13 +131,20 @@ impl<'a> Judging<'a> {
             Clients::Outside(addresses) => {
                 let cells = self.heard_outside(flow);
                 let meant = cells.iter().filter_map(|(cell, judgement)| {
-                    let here = cell.intersection(addresses);
+                    let here = self.common(cell, addresses);
                     let first = here.first()?;
                     Some(with(Clients::Outside(here), Party::Address(first), judgement.clone()))
                 });
                 meant.collect()
             }
         }
+    }
+
+    /// The addresses in both sets. Large ones are asked for again and again.
+    fn common(&mut self, one: &AddressSet, other: &AddressSet) -> AddressSet {
+        let new = || [one.clone(), other.clone(), one.intersection(other)];
+        let [.., common] = self.common.entry([one.allocation(), other.allocation()]).or_insert_with(new);
+        common.clone()
     }
 
     /// Takes clients over a connection that somebody else opens in their place (M-6): a proxy.

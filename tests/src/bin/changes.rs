@@ -32,6 +32,9 @@ struct Args {
     /// Let one of so many changes be about that node's own pods and their namespaces.
     #[arg(long, default_value_t = 2)]
     near: usize,
+    /// Milliseconds between changes: a switch waits until no packet uses what there was before the last one.
+    #[arg(long, default_value_t = 20)]
+    pause: u64,
 }
 
 /// The objects to change.
@@ -128,11 +131,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut program = LiveProgram::new(&live, node, Options::default())?;
     writeln!(out, "the program of {node_name} {:.1} ms", begun.elapsed().as_secs_f64() * 1e3)?;
     let mut datapath = Datapath::load(Capacity::of(program.program()))?;
-    for _ in 0..2 {
-        let begun = Instant::now();
-        let published = datapath.publish(program.program())?;
-        writeln!(out, "{} writes {:.1} ms", published.writes, begun.elapsed().as_secs_f64() * 1e3)?;
-    }
+    let begun = Instant::now();
+    let published = datapath.publish(program.program())?;
+    writeln!(out, "{} writes {:.1} ms", published.writes, begun.elapsed().as_secs_f64() * 1e3)?;
+    let begun = Instant::now();
+    let prepared = datapath.prepare(program.program())?;
+    writeln!(out, "{} to the other slot {:.1} ms", prepared.writes, begun.elapsed().as_secs_f64() * 1e3)?;
 
     let mut numbers = Numbers(7);
     // The first change makes what changes look up.
@@ -161,6 +165,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (mut anew, mut writes) = (0, 0);
         for _ in 0..args.changes {
             let delta = change(&mut numbers);
+            std::thread::sleep(Duration::from_millis(args.pause));
             let begun = Instant::now();
             let applied = live.apply(delta);
             compiling.0.push(begun.elapsed());
