@@ -34,14 +34,13 @@ impl Room {
     fn of(self, needed: usize) -> usize {
         match self {
             Self::Exact => needed,
-            Self::ToGrow => (needed + 1).next_power_of_two().max(16),
+            Self::ToGrow => needed + needed / 2 + 16,
         }
     }
 }
 
-/// How much there may be of anything, used or not, before all is built anew: twice as much as there was, and so much in any
-/// case.
-const FEW: usize = 1 << 14;
+/// So many rows or cells, used or not, are no reason to make tables anew.
+const FEW: usize = 1 << 16;
 
 /// An identity before its tables are there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -113,19 +112,30 @@ pub struct LiveProgram {
     built: Sizes,
 }
 
-/// How much there is of what only grows: identities, reasons; rows and cells with the room that they have.
+/// How much there is of what only grows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Sizes([usize; 4]);
+struct Sizes {
+    identities: usize,
+    reasons: usize,
+    /// With the room that they have.
+    rows: usize,
+    cells: usize,
+}
 
 impl Sizes {
     fn of(generation: &Generation) -> Self {
-        let Generation { identities, reasons, rows, cells, .. } = generation;
-        Self([identities.len(), reasons.len(), rows.len(), cells.len()])
+        Self {
+            identities: generation.identities.len(),
+            reasons: generation.reasons.len(),
+            rows: generation.rows.len(),
+            cells: generation.cells.len(),
+        }
     }
+}
 
-    fn are_too_many_for(self, built: Self) -> bool {
-        self.0.into_iter().zip(built.0).any(|(now, built)| now > FEW.max(2 * built))
-    }
+/// Whether there is so much, used or not, that it is time to begin anew.
+fn is_wasteful(now: usize, built: usize, few: usize) -> bool {
+    now > few.max(2 * built)
 }
 
 impl LiveProgram {
@@ -180,18 +190,36 @@ impl LiveProgram {
         live.program.generation.blocks = live.blocks(of);
         live.program.generation.own_node = live.own_node(of);
         live.program.ends = live.all_ends(of);
-        let local = live.program.ends.values().filter(|end| end.local);
-        let local: BTreeSet<ClassId> =
-            local.filter_map(|end| live.identities.keys().at(end.identity).end.class).collect();
-        for class in local {
-            live.ask(of, class);
-        }
-        // Names of ports cannot begin to matter where nothing is.
-        if live.tables.settle(of, &mut live.known).is_ok() {
-            live.lay_out(of);
-        }
-        live.built = Sizes::of(&live.program.generation);
+        live.make_tables(of);
         live
+    }
+
+    /// Makes the tables anew with what is in use, and tells what that changes here: where rows are, and no decision. An
+    /// [`update`](Self::update) does so by itself when there is much that is not in use.
+    pub fn renew<'a>(&mut self, of: impl Into<Compilation<'a>>) -> Change {
+        self.make_tables(of.into());
+        Change::Only { ends: BTreeSet::new(), generation: true }
+    }
+
+    /// Makes the tables anew. Addresses keep their identities.
+    fn make_tables(&mut self, of: Compilation<'_>) {
+        self.tables = Tables::new(of);
+        self.sides.clear();
+        self.known = IdVec::new();
+        let local = self.program.ends.values().filter(|end| end.local);
+        let local: BTreeSet<ClassId> =
+            local.filter_map(|end| self.identities.keys().at(end.identity).end.class).collect();
+        for class in local {
+            self.ask(of, class);
+        }
+        let generation = &mut self.program.generation;
+        (generation.column_room, generation.class_room) = (0, 0);
+        generation.reasons = IdVec::new();
+        // Names of ports cannot begin to matter where nothing is.
+        if self.tables.settle(of, &mut self.known).is_ok() {
+            self.lay_out(of);
+        }
+        self.built = Sizes::of(&self.program.generation);
     }
 
     /// Works a change of the cluster in, and tells what it has changed here. `node` is the id that the node has now.
@@ -201,8 +229,17 @@ impl LiveProgram {
             Touched::Only(parts) => self.work_in(of, node, parts),
             Touched::Everything => Err(Anew),
         };
+        let (now, built) = (Sizes::of(&self.program.generation), self.built);
         match change {
-            Ok(change) if !Sizes::of(&self.program.generation).are_too_many_for(self.built) => change,
+            Ok(mut change) if !is_wasteful(now.identities, built.identities, FEW / 4) => {
+                if is_wasteful(now.rows, built.rows, FEW)
+                    || is_wasteful(now.cells, built.cells, FEW)
+                    || is_wasteful(now.reasons, built.reasons, FEW / 4)
+                {
+                    change.then(&self.renew(of));
+                }
+                change
+            }
             _ => {
                 *self = Self::make(of, node, self.options.clone(), self.room);
                 Change::Everything
