@@ -32,6 +32,9 @@ struct Args {
     /// Let one of so many changes be about that node's own pods and their namespaces.
     #[arg(long, default_value_t = 2)]
     near: usize,
+    /// How many times more room the kernel's tables have than usual.
+    #[arg(long, default_value_t = 4)]
+    spare: usize,
     /// Milliseconds between changes: a switch waits until no packet uses what there was before the last one.
     #[arg(long, default_value_t = 20)]
     pause: u64,
@@ -132,7 +135,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(out, "the program of {node_name} {:.1} ms", begun.elapsed().as_secs_f64() * 1e3)?;
     let capacity = Capacity::of(program.program());
     // Changes make the node's pods more different from each other than those of a cluster are.
-    let mut datapath = Datapath::load(Capacity { rows: 8 * capacity.rows, cells: 4 * capacity.cells, ..capacity })?;
+    let mut datapath = Datapath::load(Capacity { rows: args.spare * capacity.rows, cells: args.spare * capacity.cells, ..capacity })?;
     let begun = Instant::now();
     let published = datapath.publish(program.program())?;
     writeln!(out, "{} writes {:.1} ms", published.writes, begun.elapsed().as_secs_f64() * 1e3)?;
