@@ -1,4 +1,30 @@
-//! A compiled cluster that follows its objects (design: incremental).
+//! A compiled cluster that follows its objects, as a watch of the API server tells of them (`docs/adr/0010`).
+//!
+//! ```
+//! use policy_core::live::{Live, Touched};
+//! use policy_core::lower::LowerOptions;
+//! use policy_core::manifest::{self, ReadOptions};
+//! use policy_core::model::{Direction, Profile};
+//! use policy_core::snapshot::{Snapshot, SnapshotDelta};
+//! use policy_core::source::SourceMap;
+//!
+//! fn objects(text: &str) -> Snapshot {
+//!     let mut sources = SourceMap::default();
+//!     sources.add("watched", text);
+//!     manifest::read(&sources, &ReadOptions::default()).0
+//! }
+//!
+//! let pod = "{apiVersion: v1, kind: Pod, metadata: {name: db, namespace: shop}, spec: {containers: [{name: c, image: i}]}}";
+//! let (mut live, _) = Live::new(objects(pod), LowerOptions::default(), Profile::default());
+//! let db = live.cluster().pods.ids().next().unwrap();
+//! assert!(!live.compiled().is_isolated(db, Direction::Ingress));
+//!
+//! let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: closed, namespace: shop}, \
+//!               spec: {podSelector: {}, policyTypes: [Ingress]}}";
+//! let applied = live.apply(SnapshotDelta { put: objects(policy).objects, gone: Vec::new() });
+//! assert!(matches!(applied.touched, Touched::Only(_)) && applied.diagnostics.is_empty());
+//! assert!(live.compiled().is_isolated(db, Direction::Ingress));
+//! ```
 
 use crate::analysis::Compilation;
 use crate::compile::update::Parts;

@@ -172,8 +172,7 @@ impl Tables {
 
     /// Rows of new subjects, column by column. Where they tell apart what was one column, the first keeps it.
     fn add_rows(&mut self, of: Compilation<'_>, new: &[(SubjectId, Option<Subject>)]) {
-        let old = std::mem::take(&mut self.column_of);
-        drop(old);
+        self.column_of.clear();
         let known = self.settled;
         let signatures: Vec<SignatureId> = self.alike.ids().collect();
         for id in signatures {

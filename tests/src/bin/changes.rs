@@ -135,7 +135,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(out, "the program of {node_name} {:.1} ms", begun.elapsed().as_secs_f64() * 1e3)?;
     let capacity = Capacity::of(program.program());
     // Changes make the node's pods more different from each other than those of a cluster are.
-    let mut datapath = Datapath::load(Capacity { rows: args.spare * capacity.rows, cells: args.spare * capacity.cells, ..capacity })?;
+    let mut datapath =
+        Datapath::load(Capacity { rows: args.spare * capacity.rows, cells: args.spare * capacity.cells, ..capacity })?;
     let begun = Instant::now();
     let published = datapath.publish(program.program())?;
     writeln!(out, "{} writes {:.1} ms", published.writes, begun.elapsed().as_secs_f64() * 1e3)?;

@@ -185,7 +185,7 @@ fn a_live_program_judges_as_one_built_anew_and_no_state_between_does_otherwise()
                 let touched = live.apply(delta).touched;
                 let Some(node) = live.node(&name) else { return Ok(()) };
                 change = program.update(&live, node, &touched);
-                if program.program().ends.len() % 3 == 0 {
+                if program.program().ends.len().is_multiple_of(3) {
                     change.then(&program.renew(&live));
                 }
             }
