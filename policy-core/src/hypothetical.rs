@@ -5,7 +5,6 @@
 //! extended answers what such a pod could reach (semantics NP-11b).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::ids::{ClusterPolicyId, NamespaceId, PodId, PolicyId};
 use crate::model::{
@@ -173,26 +172,5 @@ fn add_pod(cluster: &mut Cluster, namespace: NamespaceId, name: Name, labels: La
         pods: vec![pod],
         span: None,
     });
-    cluster.pods.push(Pod {
-        namespace,
-        workload,
-        name,
-        labels,
-        node: None,
-        v4: None,
-        v6: None,
-        host_network: false,
-        service_account: Name::from("default"),
-        automount: None,
-        cluster_dns: true,
-        service_links: true,
-        ports: Arc::from([]),
-        host_ports: Arc::from([]),
-        ready: None,
-        terminating: false,
-        hostname: None,
-        subdomain: None,
-        state: PodState::Template,
-        span: None,
-    })
+    cluster.pods.push(Pod { labels, ..Pod::unwritten(namespace, workload, name, PodState::Template) })
 }

@@ -235,6 +235,33 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// A pod of which nothing is written but its name: without labels, addresses and ports, and with the defaults of the API.
+    #[must_use]
+    pub fn unwritten(namespace: NamespaceId, workload: WorkloadId, name: Name, state: PodState) -> Self {
+        Self {
+            namespace,
+            workload,
+            name,
+            labels: LabelSet::default(),
+            node: None,
+            v4: None,
+            v6: None,
+            host_network: false,
+            service_account: Name::from("default"),
+            automount: None,
+            cluster_dns: true,
+            service_links: true,
+            ports: Arc::from([]),
+            host_ports: Arc::from([]),
+            ready: None,
+            terminating: false,
+            hostname: None,
+            subdomain: None,
+            state,
+            span: None,
+        }
+    }
+
     /// Its address of one family, when known.
     #[must_use]
     pub fn address(&self, family: Family) -> Option<IpAddr> {

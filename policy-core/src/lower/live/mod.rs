@@ -9,7 +9,6 @@ mod renumber;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -20,9 +19,7 @@ use crate::lower::input::OwnerKey;
 use crate::lower::live::members::{Host, Space};
 use crate::lower::nodes::{learnt_from, node_name, written};
 use crate::lower::{LowerOptions, cluster_policy, network_policy, pods, workloads};
-use crate::model::{
-    Cluster, ClusterPolicyKind, Edits, Family, LabelSet, Name, Pod, PodState, Selector, Workload, WorkloadKind,
-};
+use crate::model::{Cluster, ClusterPolicyKind, Edits, Family, Name, Pod, PodState, Selector, Workload, WorkloadKind};
 use crate::snapshot::{Body, Object, ObjectKey, PodBody, Snapshot, SnapshotDelta, WatchedKind};
 
 /// A cluster and what is needed to change it.
@@ -335,26 +332,5 @@ fn addresses(pod: &Pod) -> [Option<IpAddr>; 2] {
 
 /// In the place of a pod that is gone.
 fn nobody() -> Pod {
-    Pod {
-        namespace: NamespaceId::FIRST,
-        workload: WorkloadId::FIRST,
-        name: Name::from(""),
-        labels: LabelSet::default(),
-        node: None,
-        v4: None,
-        v6: None,
-        host_network: false,
-        service_account: Name::from(""),
-        automount: None,
-        cluster_dns: false,
-        service_links: false,
-        ports: Arc::from([]),
-        host_ports: Arc::from([]),
-        ready: None,
-        terminating: false,
-        hostname: None,
-        subdomain: None,
-        state: PodState::Finished,
-        span: None,
-    }
+    Pod::unwritten(NamespaceId::FIRST, WorkloadId::FIRST, Name::from(""), PodState::Finished)
 }
