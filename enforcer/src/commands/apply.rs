@@ -90,6 +90,13 @@ pub fn run(args: &ApplyArgs, analysis: &Analysis, out: &mut impl Write) -> Resul
             writeln!(out, "warning: {}: {}; {}", check.name, check.found, check.help.unwrap_or_default())?;
         }
     }
+    if args.detach && !pins.are_possible()? {
+        let place = args.pins.pins.display();
+        let help = "`mount -t bpf bpf /sys/fs/bpf`, or name a folder of another one with `--pins`";
+        return Err(
+            Refused(format!("nothing can be pinned below {place}, which is on no bpf file system: {help}")).into()
+        );
+    }
     let _followed = prepare(args, &program, out)?;
     let begun = Instant::now();
     let capacity = Capacity::of(&program);

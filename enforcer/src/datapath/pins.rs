@@ -23,6 +23,16 @@ impl Pins {
         Self { root: root.to_owned() }
     }
 
+    /// Whether pins can be there: names of programs and tables live on a bpf file system only.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub fn are_possible(&self) -> io::Result<bool> {
+        const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+        let Some(there) = self.root.ancestors().find(|folder| folder.exists()) else { return Ok(false) };
+        Ok(rustix::fs::statfs(there)?.f_type == BPF_FS_MAGIC)
+    }
+
     /// Where everything of this version lies.
     fn folder(&self) -> PathBuf {
         self.root.join(format!("v{}", abi::VERSION))
