@@ -127,8 +127,8 @@ impl Live {
 mod tests {
     use super::*;
     use crate::manifest::{ReadOptions, read};
-    use crate::model::{Direction, Knob};
-    use crate::node_program::{Change, Installed, LiveProgram, MapOp, Options};
+    use crate::model::{Direction, Knob, Protocol};
+    use crate::node_program::{Change, HostSide, Installed, LiveProgram, MapOp, Options, Packet, Transport};
     use crate::snapshot::{Object, ObjectKey};
     use crate::source::SourceMap;
 
@@ -205,6 +205,34 @@ mod tests {
         installed.note(&program.update(&live, node, &touched));
         let steps = installed.reconcile(program.program());
         assert!(matches!(&*steps, [step] if matches!(step.op, MapOp::RemoveEnd(_))), "{steps:?}");
+    }
+
+    #[test]
+    fn who_leaves_a_column_does_not_speak_for_those_who_stay() {
+        // Both families are alike to the node until its own pod has a policy about one of them.
+        let from_v4 = |namespace: &str| {
+            format!(
+                "{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: v4, namespace: {namespace}}}, \
+                 spec: {{podSelector: {{}}, policyTypes: [Ingress], ingress: [{{from: [{{ipBlock: {{cidr: 0.0.0.0/0}}}}]}}]}}}}"
+            )
+        };
+        let dual = BASE.replace("podIP: 10.1.1.2", "podIP: 10.1.1.2, podIPs: [{ip: 10.1.1.2}, {ip: 'fd01::2'}]");
+        let objects = objects(&format!("{dual}---\n{}", from_v4("elsewhere")));
+        let snapshot = Snapshot { objects, incomplete: false };
+        let (mut live, _) = Live::new(snapshot, LowerOptions::default(), Profile::preset("portolan").unwrap());
+        let node = live.node("n1").unwrap();
+        let mut program = LiveProgram::new(&live, node, Options::default()).unwrap();
+        let passes = |program: &LiveProgram, source: &str, destination: &str| {
+            let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
+            let transport = Transport::Port(Protocol::Tcp, 80);
+            let packet = Packet { source, destination, transport, host: HostSide::Neither };
+            program.program().judge(&packet, false).passes()
+        };
+        assert!(passes(&program, "fd02::9", "fd01::2"));
+        let touched = live.apply(put(&from_v4("x"))).touched;
+        program.update(&live, node, &touched);
+        assert!(!passes(&program, "fd02::9", "fd01::2"));
+        assert!(passes(&program, "198.51.100.9", "10.1.1.2"));
     }
 
     #[test]

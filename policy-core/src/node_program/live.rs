@@ -26,7 +26,7 @@ use crate::node_program::{
 pub(super) enum Room {
     /// None.
     Exact,
-    /// As much again.
+    /// An eighth more, and a few: what is left empty is written all the same.
     ToGrow,
 }
 
@@ -34,7 +34,7 @@ impl Room {
     fn of(self, needed: usize) -> usize {
         match self {
             Self::Exact => needed,
-            Self::ToGrow => needed + needed / 2 + 16,
+            Self::ToGrow => needed + needed / 8 + 16,
         }
     }
 }

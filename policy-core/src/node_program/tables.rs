@@ -132,6 +132,8 @@ impl Tables {
             let (end, known) = ends.at_mut(id);
             let (by_class, by_address) = self.hearing.newly(of.compiled, *end, lists);
             if by_class.is_empty() && by_address.is_empty() {
+                // The one that stood for the others may have left them.
+                self.alike.at_mut(*known).end = *end;
                 continue;
             }
             let Alike { signature, column, .. } = self.alike.at(*known);

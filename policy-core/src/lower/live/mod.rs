@@ -224,7 +224,7 @@ impl LiveCluster {
         let pod = self.lower_pod((space, workload), &name, &object, body);
         let host_network = pods::is_host_network(body.spec.as_ref());
         let known = self.cluster.pods.at_mut(id);
-        if *known != pod {
+        if is_new || *known != pod {
             let was = std::mem::replace(known, pod);
             if is_new || was.workload != workload {
                 if !is_new {
